@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * pgcompat.h
+ *	  Differences between the supported PostgreSQL versions, 15 to 18.
+ *
+ * This is the only file that may mention PG_VERSION_NUM (checked by
+ * test/ci/check_pg_version_num.sh).  Each shim is an inline function or macro
+ * with the newest signature and names the upstream change it stands for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_PGCOMPAT_H
+#define VK_PGCOMPAT_H
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "vektonn supports PostgreSQL 15, 16, 17 and 18"
+#endif
+
+#endif							/* VK_PGCOMPAT_H */

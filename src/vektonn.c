@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * vektonn.c
+ *	  Module entry point: calls the init function of each subsystem once.
+ *
+ * Loading the library does nothing but define settings.  Only when it is
+ * loaded by shared_preload_libraries does it ask for shared memory and
+ * register the launcher of the background workers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "compat/pgcompat.h"
+#include "guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	vk_guc_init();
+}
