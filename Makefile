@@ -48,6 +48,11 @@ $(OBJS): $(VK_HEADERS)
 src/distance/kernel_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
 src/distance/kernel_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
 
+# A mock Kafka broker and produce/consume tool for the tests.
+build/mock_kafka: test/mock/mock_kafka.c
+	@mkdir -p build
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
+
 .PHONY: test test-run installcheck check-one setup private dev-start dev-stop
 test:
 	test/run.sh all

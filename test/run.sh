@@ -68,11 +68,13 @@ suite_tap() {
 	local files out=$RUN_DIR/tap.out
 	files=${*:-$(names test/t pl)}
 	[ -n "$files" ] || return 0
+	make -s -C "$SRC_DIR" build/mock_kafka
+	install -m 755 "$SRC_DIR/build/mock_kafka" "$RUN_DIR/suite/mock_kafka"
 	as_pg mkdir -p "$RUN_DIR/suite/tap"
 	(cd "$RUN_DIR/suite" && as_pg env PATH="$PRIV_BIN:$PATH" PG_REGRESS="$PGXS_DIR/src/test/regress/pg_regress" \
 		PERL5LIB="$RUN_DIR/suite/test/lib:$PGXS_DIR/src/test/perl" TESTDIR="$RUN_DIR/suite/tap" \
 		TESTDATADIR="$RUN_DIR/suite/tap" TESTLOGDIR="$RUN_DIR/suite/tap/log" PGPORT=65432 \
-		CI="${CI:-}" VK_SRC_DIR="$SRC_DIR" prove --timer $(printf 'test/t/%s.pl ' $files)) | tee "$out" || true
+		CI="${CI:-}" VK_SRC_DIR="$SRC_DIR" VK_MOCK_KAFKA="$RUN_DIR/suite/mock_kafka" prove --timer $(printf 'test/t/%s.pl ' $files)) | tee "$out" || true
 	local passed failed
 	passed=$(grep -cE '\.\. .*ok( |$)' "$out" || true)
 	failed=$(($(wc -w <<<"$files") - passed))
