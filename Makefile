@@ -1,62 +1,83 @@
 # vektonn: build with PGXS, install, and the entry points of every test.
 #
-#   make                 build vektonn.so, vektonn_kafka.so and the install script
-#   make install         into the PostgreSQL of $(PG_CONFIG)
+#   make                 build vektonn.so, its companion modules and the install script
+#                        (WITHOUT_KAFKA=1, WITHOUT_BLAS=1: without that module)
+#   make install         into the PostgreSQL of $(PG_CONFIG); make uninstall takes it out again
 #   make demo            everything on the screen, in a private cluster
 #   make test            every test, in private clusters; ends with 'N passed, N failed'
+#
+# For developers (docs/development.md):
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
+#   make dist            vektonn-VERSION.tar.gz of what is committed
 #
 # Nothing here writes to a PostgreSQL that is already there, except 'make install'.
 
 EXTENSION   = vektonn
-EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" vektonn.control)
 MODULE_big  = vektonn
 
+include kafka_bgworker/sources.mk
+
+# Every C file below src is part of vektonn.so, except modules with an own Makefile.
 SRC_DIRS    = src src/* src/*/*
-OBJS       := $(sort $(patsubst %.c,%.o,$(wildcard $(addsuffix /*.c,$(SRC_DIRS)))))
-VK_HEADERS := $(wildcard $(addsuffix /*.h,$(SRC_DIRS)) $(addsuffix /*.def,$(SRC_DIRS)))
+MODULE_DIRS = $(patsubst %/Makefile,%,$(wildcard $(if $(WITHOUT_KAFKA),,kafka_bgworker/Makefile) \
+              $(if $(WITHOUT_BLAS),,src/blas/Makefile)))
+SRCS       := $(filter-out src/blas/%,$(wildcard $(addsuffix /*.c,$(SRC_DIRS)))) \
+              $(wildcard $(addprefix kafka_bgworker/,$(KAFKA_PRELOAD_SRCS)))
+OBJS       := $(sort $(SRCS:.c=.o))
 
 SQL_PIECES := $(sort $(wildcard sql/install/*.sql))
 SQL_SCRIPT  = sql/vektonn--$(EXTVERSION).sql
 DATA_built  = $(SQL_SCRIPT)
 DATA       := $(wildcard sql/upgrade/vektonn--*--*.sql)
+EXTRA_CLEAN = sql/vektonn--*.sql build
 
-# Index scans gain nothing from inlining into JIT code, and bitcode needs clang.
-override with_llvm := no
+include vektonn.mk
 
-# Our own installcheck below replaces the PGXS one.
-NO_INSTALLCHECK = 1
-
-PG_CFLAGS   = -std=gnu11 -Wextra -Wno-unused-parameter -Wno-sign-compare \
-              -Wno-missing-field-initializers -Wno-cast-function-type \
-              -DVK_VERSION='"$(EXTVERSION)"'
-PG_CPPFLAGS = -I$(CURDIR)/src
-SHLIB_LINK  = -lm
-
-PG_CONFIG  ?= pg_config
-PGXS       := $(shell $(PG_CONFIG) --pgxs)
-include $(PGXS)
-
-$(SQL_SCRIPT): $(SQL_PIECES) vektonn.control
+$(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
 	cat $(SQL_PIECES) > $@
-
-$(OBJS): $(VK_HEADERS)
 
 # Kernels are compiled once per instruction set and chosen at run time; nothing
 # else is, so that the binary runs on every CPU of its architecture.
-src/distance/kernel_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
-src/distance/kernel_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
+ifeq ($(host_cpu),x86_64)
+src/distance/kernel_avx2.o: override CFLAGS += -mavx2 -mfma -mf16c
+src/distance/kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c
+endif
+
+# The companion modules, each with an own Makefile.
+all install uninstall clean: %: %-modules
+.PHONY: all-modules install-modules uninstall-modules clean-modules
+all-modules install-modules uninstall-modules:
+	@set -e; for dir in $(MODULE_DIRS); do $(MAKE) -C $$dir $(@:-modules=); done
+clean-modules:
+	@set -e; for dir in $(patsubst %/Makefile,%,$(wildcard kafka_bgworker/Makefile src/blas/Makefile)); do \
+		$(MAKE) -C $$dir clean; done
+
+# Unit tests: plain C programs without a server.  A line 'LINKS: a.o b.o' in the
+# comment that opens test/unit/X_test.c names the objects it is linked with.
+UNIT_TESTS := $(patsubst test/unit/%.c,build/unit/%,$(wildcard test/unit/*_test.c))
+unit_links  = $(shell sed -n 's/.*LINKS: *//p' $(1))
+define unit_rule
+$(1): $(patsubst build/unit/%,test/unit/%.c,$(1)) $(call unit_links,$(patsubst build/unit/%,test/unit/%.c,$(1))) .vk_flags
+	@mkdir -p build/unit
+	$$(CC) $$(CFLAGS) $$(CPPFLAGS) -MF $$@.d -MT $$@ -o $$@ $$(filter %.c %.o,$$^) $$(LDFLAGS) \
+		-L$$(shell $$(PG_CONFIG) --pkglibdir) -L$$(shell $$(PG_CONFIG) --libdir) -lpgcommon -lpgport -lm -lpthread
+endef
+$(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
+-include $(addsuffix .d,$(UNIT_TESTS))
 
 # A mock Kafka broker and produce/consume tool for the tests.
 build/mock_kafka: test/mock/mock_kafka.c
 	@mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
 
-.PHONY: test test-run installcheck check-one setup private dev-start dev-stop
+.PHONY: test installcheck check-one dist
 test:
 	test/run.sh all
 installcheck:
 	test/run.sh dev-regress $(REGRESS)
 check-one:
 	test/run.sh one $(T)
+
+dist:
+	git archive --format=tar.gz --prefix=vektonn-$(EXTVERSION)/ -o vektonn-$(EXTVERSION).tar.gz HEAD
