@@ -9,6 +9,7 @@
 # For developers (docs/development.md):
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
+#   make format          C files in PostgreSQL's layout (pgindent's tool and options)
 #   make dist            vektonn-VERSION.tar.gz of what is committed
 #
 # Nothing here writes to a PostgreSQL that is already there, except 'make install'.
@@ -71,7 +72,7 @@ build/mock_kafka: test/mock/mock_kafka.c
 	@mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
 
-.PHONY: test installcheck check-one dist
+.PHONY: test installcheck check-one format dist
 test:
 	test/run.sh all
 installcheck:
@@ -79,5 +80,7 @@ installcheck:
 check-one:
 	test/run.sh one $(T)
 
+format:
+	test/ci/format.sh
 dist:
 	git archive --format=tar.gz --prefix=vektonn-$(EXTVERSION)/ -o vektonn-$(EXTVERSION).tar.gz HEAD

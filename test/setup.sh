@@ -10,6 +10,7 @@ packages=(
 	libopenblas-dev
 	librdkafka-dev
 	libipc-run-perl
+	pg-bsd-indent
 )
 
 missing=()
