@@ -16,4 +16,12 @@
 #error "vektonn supports PostgreSQL 15, 16, 17 and 18"
 #endif
 
+/* One check for every class of object, c727f511bd7 (16). */
+#if PG_VERSION_NUM >= 160000
+#define vk_server_aclcheck(server, role, mode) \
+	object_aclcheck(ForeignServerRelationId, server, role, mode)
+#else
+#define vk_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
+#endif
+
 #endif							/* VK_PGCOMPAT_H */
