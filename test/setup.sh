@@ -13,6 +13,10 @@ packages=(
 	pg-bsd-indent
 )
 
+# The real Kafka of the tests; any Java from 17 on and any Maven will do.
+command -v java >/dev/null || packages+=(default-jre-headless)
+command -v mvn >/dev/null || packages+=(maven)
+
 missing=()
 for package in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

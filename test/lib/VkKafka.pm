@@ -2,6 +2,8 @@
 # or a real Apache Kafka.  Both answer the same commands.
 #
 #   my $kafka = VkKafka->mock;             # VkKafka->mock(3): three brokers
+#   my $kafka = VkKafka->real;             # see can_run_real; ->address('sasl_tls'), ->address('ca')
+#   $kafka->broker('kill');                # real only: kill, stop, start
 #   my $kafka = VkKafka->at($bootstrap);   # commands to a cluster that is there
 #   $kafka->topic('t', 2);
 #   $kafka->produce('t', 0, '{"id":1}', '{"id":1,"vector":[0,1]}');   # undef: null
@@ -28,6 +30,40 @@ sub at
 {
 	my ($class, $bootstrap) = @_;
 	return _start($class, $bootstrap);
+}
+
+# Whether a real broker can be had; test/run.sh fetches it.  A test that needs
+# one and cannot have it calls skip_all with the reason this returns second.
+sub can_run_real
+{
+	my $reason = $ENV{VK_KAFKA_MISSING} // 'run this through test/run.sh';
+	return (1, '') if $reason eq '';
+	die "CI must not skip the real broker: $reason" if $ENV{CI};
+	return (0, "NO REAL KAFKA: $reason");
+}
+
+# Starts Apache Kafka with all its listeners; data and logs go to $directory.
+sub real
+{
+	my ($class, $directory) = @_;
+	my ($out, $in);
+	my $pid = open2($out, $in, "$ENV{VK_SUITE_DIR}/test/kafka/kafka.sh", 'run', $directory);
+	my $line = readline $out // die "the real broker did not start; see $directory/broker.log";
+	my %address = map { split /=/, $_, 2 } split ' ', $line;
+	my $self = _start($class, $address{plaintext});
+	$self->{broker} = { pid => $pid, in => $in, out => $out, address => \%address };
+	return $self;
+}
+
+sub address { my ($self, $name) = @_; return $self->{broker}{address}{$name}; }
+
+sub broker
+{
+	my ($self, $command) = @_;
+	print { $self->{broker}{in} } "$command\n";
+	my $answer = readline $self->{broker}{out} // '';
+	die "broker $command: $answer\n" unless $answer eq "ok\n";
+	return;
 }
 
 sub _start
@@ -61,8 +97,8 @@ sub command
 
 sub topic
 {
-	my ($self, $name, $partitions) = @_;
-	$self->command("topic $name " . ($partitions // 1));
+	my ($self, $name, $partitions, @config) = @_;
+	$self->command(join ' ', 'topic', $name, $partitions // 1, @config);
 	return;
 }
 
@@ -115,6 +151,12 @@ sub stop
 	close $self->{out};
 	local $?;
 	waitpid delete $self->{pid}, 0;
+	if (my $broker = delete $self->{broker})
+	{
+		close $broker->{in};
+		close $broker->{out};
+		waitpid $broker->{pid}, 0;
+	}
 	return;
 }
 

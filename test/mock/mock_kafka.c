@@ -10,7 +10,7 @@
  * line and answers each with the lines asked for and a last line "ok" or
  * "error: ...".  Ends when its input ends, so that no test leaves one behind.
  *
- *   topic NAME PARTITIONS            create (mock only: a real cluster has its own tools)
+ *   topic NAME PARTITIONS [CONFIG=VALUE ...]
  *   down [BROKER] / up [BROKER]      every broker without a number
  *   rtt MILLISECONDS [BROKER]
  *   errors APIKEY CODE ...           the next requests of that kind fail so
@@ -19,9 +19,14 @@
  *   produce TOPIC PARTITION KEY VALUE [TIMESTAMP]
  *                                    key, value: hex, "-" is null, "=" is empty; waits for no
  *                                    acknowledgement; PARTITION -1: by the key
+ *   transaction commit|abort TOPIC PARTITION KEY VALUE
+ *                                    one message in a transaction of its own
  *   flush                            waits for all acknowledgements
  *   watermarks TOPIC PARTITION       "LOW HIGH"
  *   consume TOPIC PARTITION OFFSET N "OFFSET KEY VALUE" lines, at most N, to the end of the partition
+ *   delete_topic NAME                real clusters only, as the next two
+ *   partitions NAME COUNT            add partitions
+ *   delete_records TOPIC PARTITION OFFSET
  *   quit
  *
  *-------------------------------------------------------------------------
@@ -221,6 +226,47 @@ do_flush(void)
 	failed_deliveries = 0;
 }
 
+/* One message in a transaction that commits or aborts. */
+static void
+do_transaction(char **arg)
+{
+	void	   *key;
+	void	   *value;
+	size_t		key_length;
+	size_t		value_length;
+	char		reason[256] = "";
+	rd_kafka_conf_t *conf = quiet_conf();
+	rd_kafka_t *client;
+	rd_kafka_error_t *error;
+
+	conf_set(conf, "bootstrap.servers", bootstrap);
+	conf_set(conf, "transactional.id", "mock_kafka");
+	client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+	if (!client)
+		fatal("client", reason);
+	if (!bytes_argument(arg[4], &key, &key_length) || !bytes_argument(arg[5], &value, &value_length))
+	{
+		answer("key and value are hex");
+		return;
+	}
+	error = rd_kafka_init_transactions(client, FLUSH_MS);
+	if (!error)
+		error = rd_kafka_begin_transaction(client);
+	if (!error)
+	{
+		rd_kafka_producev(client, RD_KAFKA_V_TOPIC(arg[2]), RD_KAFKA_V_PARTITION(atoi(arg[3])),
+						  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_length),
+						  RD_KAFKA_V_VALUE(value, value_length), RD_KAFKA_V_END);
+		rd_kafka_flush(client, FLUSH_MS);
+		error = strcmp(arg[1], "abort") == 0 ? rd_kafka_abort_transaction(client, FLUSH_MS) :
+			rd_kafka_commit_transaction(client, FLUSH_MS);
+	}
+	if (error)
+		snprintf(reason, sizeof(reason), "%s", rd_kafka_error_string(error));
+	rd_kafka_destroy(client);
+	answer(error ? reason : NULL);
+}
+
 static void
 do_watermarks(char **arg)
 {
@@ -273,6 +319,112 @@ do_consume(char **arg)
 	answer_code(code);
 }
 
+/* Waits for an admin request and answers its first error. */
+static void
+admin_answer(rd_kafka_queue_t *queue)
+{
+	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, FLUSH_MS);
+	const rd_kafka_topic_result_t **topics = NULL;
+	size_t		count = 0;
+	rd_kafka_resp_err_t code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+
+	if (!code && rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
+		topics = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+	else if (!code && rd_kafka_event_type(event) == RD_KAFKA_EVENT_DELETETOPICS_RESULT)
+		topics = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &count);
+	else if (!code && rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT)
+		topics = rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event),
+														 &count);
+	if (count > 0)
+		code = rd_kafka_topic_result_error(topics[0]);
+	answer_code(code);
+	if (event)
+		rd_kafka_event_destroy(event);
+}
+
+static void
+do_create_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arg, int count)
+{
+	char		reason[256];
+	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(arg[1], atoi(arg[2]), 1, reason, sizeof(reason));
+
+	for (int i = 3; topic && i < count; i++)
+	{
+		char	   *value = strchr(arg[i], '=');
+
+		if (value)
+		{
+			*value++ = '\0';
+			rd_kafka_NewTopic_set_config(topic, arg[i], value);
+		}
+	}
+	if (!topic)
+	{
+		answer(reason);
+		return;
+	}
+	rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+	admin_answer(queue);
+	rd_kafka_NewTopic_destroy(topic);
+}
+
+static void
+do_delete_records(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arg)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_DeleteRecords_t *request;
+
+	rd_kafka_topic_partition_list_add(list, arg[1], atoi(arg[2]))->offset = atoll(arg[3]);
+	request = rd_kafka_DeleteRecords_new(list);
+	rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
+	admin_answer(queue);
+	rd_kafka_DeleteRecords_destroy(request);
+	rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Commands that change topics of a real cluster. */
+static void
+do_admin(char **arg, int count)
+{
+	char		reason[256];
+	rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+
+	if (strcmp(arg[0], "topic") == 0 && count >= 3)
+		do_create_topic(client, queue, arg, count);
+	else if (strcmp(arg[0], "delete_topic") == 0 && count == 2)
+	{
+		rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(arg[1]);
+
+		rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
+		admin_answer(queue);
+		rd_kafka_DeleteTopic_destroy(topic);
+	}
+	else if (strcmp(arg[0], "partitions") == 0 && count == 3)
+	{
+		rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new(arg[1], atoi(arg[2]), reason,
+																	sizeof(reason));
+
+		rd_kafka_CreatePartitions(client, &more, 1, NULL, queue);
+		admin_answer(queue);
+		rd_kafka_NewPartitions_destroy(more);
+	}
+	else if (strcmp(arg[0], "delete_records") == 0 && count == 4)
+		do_delete_records(client, queue, arg);
+	else
+		answer("no such command, wrong arguments, or for a mock cluster only");
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_destroy(client);
+
+	/* Its picture of the topics is now old. */
+	if (producer)
+	{
+		rd_kafka_flush(producer, FLUSH_MS);
+		rd_kafka_destroy(producer);
+		producer = NULL;
+	}
+}
+
 /* Applies a fault to one broker, or to each when the command names none. */
 static void
 do_broker(char **arg, const char *broker, rd_kafka_resp_err_t (*apply) (int32_t id, int value))
@@ -321,7 +473,7 @@ do_fault(char **arg, int count)
 	const char *name = arg[0];
 
 	if (!cluster)
-		answer("not a mock cluster");
+		do_admin(arg, count);
 	else if (strcmp(name, "topic") == 0 && count == 3)
 		answer_code(rd_kafka_mock_topic_create(cluster, arg[1], atoi(arg[2]), 1));
 	else if (strcmp(name, "down") == 0)
@@ -350,6 +502,8 @@ do_command(char **arg, int count)
 		do_produce(arg, count);
 	else if (strcmp(arg[0], "flush") == 0)
 		do_flush();
+	else if (strcmp(arg[0], "transaction") == 0 && count == 6)
+		do_transaction(arg);
 	else if (strcmp(arg[0], "watermarks") == 0 && count == 3)
 		do_watermarks(arg);
 	else if (strcmp(arg[0], "consume") == 0 && count == 5)
