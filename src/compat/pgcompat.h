@@ -24,4 +24,14 @@
 #define vk_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
+/*
+ * 16 gave input functions soft errors (d9f7f5d32): reported to the caller that
+ * asked for them, else raised as ever.
+ */
+#if PG_VERSION_NUM >= 160000
+#define vk_ereturn_compat(escontext, dummy, ...) ereturn(escontext, dummy, __VA_ARGS__)
+#else
+#define vk_ereturn_compat(escontext, dummy, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
 #endif							/* VK_PGCOMPAT_H */

@@ -9,18 +9,6 @@
 
 #include "distance/wide.h"
 
-float
-vk_half_to_float(VkHalf half)
-{
-	uint32		bits = (half & 0x7fffU) << 13;
-	float		magnitude;
-
-	/* In place, exponent and mantissa are the value times 2^-112. */
-	memcpy(&magnitude, &bits, sizeof(magnitude));
-	magnitude *= 0x1p112f;
-	return half & 0x8000 ? -magnitude : magnitude;
-}
-
 static inline double
 element(VkElem elem, const void *array, int i)
 {
@@ -69,7 +57,10 @@ vk_wide_cosine(VkElem elem, const void *a, const void *b, int dim)
 	double		norm_a = vk_wide_inner_product(elem, a, a, dim);
 	double		norm_b = vk_wide_inner_product(elem, b, b, dim);
 
-	/* A zero vector has no direction: it is as far from all others as right angles are. */
+	/*
+	 * A zero vector has no direction: it is as far from all others as right
+	 * angles are.
+	 */
 	if (norm_a == 0 || norm_b == 0)
 		return 1.0;
 	return vk_cosine_from_parts(vk_wide_inner_product(elem, a, b, dim), norm_a, norm_b);

@@ -18,7 +18,4 @@ extern double vk_wide_inner_product(VkElem elem, const void *a, const void *b, i
 extern double vk_wide_l1(VkElem elem, const void *a, const void *b, int dim);
 extern double vk_wide_cosine(VkElem elem, const void *a, const void *b, int dim);
 
-/* Exact; takes every binary16 but infinities and NaN. */
-extern float vk_half_to_float(VkHalf half);
-
 #endif							/* VK_WIDE_H */

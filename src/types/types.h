@@ -4,7 +4,8 @@
  *	  The vector types: varlena layouts, limits, and datum macros.
  *
  * PUBLIC header of src/types.  Layouts are those README.md in this folder
- * describes; they are on disk in tables, so they never change.
+ * describes; they are on disk in tables, so they never change.  Element types
+ * and limits are in elem.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,21 +14,7 @@
 
 #include "fmgr.h"
 
-/* Limits, the same in text, binary and typmod. */
-#define VK_MAX_DIM			16000	/* vector, halfvec */
-#define VK_SPARSE_MAX_DIM	1000000000
-#define VK_SPARSE_MAX_NNZ	16000
-
-/* IEEE 754 binary16, stored as its bits. */
-typedef uint16 VkHalf;
-
-/* One value per element type; the order is that of elem.def. */
-typedef enum VkElem
-{
-	VK_ELEM_FLOAT4 = 0,			/* vector */
-	VK_ELEM_FLOAT2 = 1,			/* halfvec */
-	VK_ELEM_SPARSE = 2			/* sparsevec */
-} VkElem;
+#include "types/elem.h"
 
 /* vector and halfvec: a dense array of dim elements. */
 typedef struct VkVector
@@ -68,5 +55,23 @@ typedef struct VkSparsevec
 #define PG_GETARG_VKVECTOR_P(n)		DatumGetVkVector(PG_GETARG_DATUM(n))
 #define PG_GETARG_VKHALFVEC_P(n)	DatumGetVkHalfvec(PG_GETARG_DATUM(n))
 #define PG_GETARG_VKSPARSEVEC_P(n)	DatumGetVkSparsevec(PG_GETARG_DATUM(n))
+
+/* alloc.c: zeroed values with a valid header, in the current memory context */
+extern VkVector *vk_dense_alloc(VkElem elem, int dim);
+extern VkSparsevec *vk_sparsevec_alloc(int dim, int nnz);
+
+/* report.c: errors that several subsystems raise, with pgvector's texts */
+extern const char *vk_elem_name(VkElem elem);
+extern void vk_report_dims_differ(VkElem elem, int left, int right) pg_attribute_noreturn();
+extern void vk_check_dim(VkElem elem, int dim);
+extern void vk_check_typmod(VkElem elem, int dim, int32 typmod);
+
+/* Both operands of a binary operator must have the same number of dimensions. */
+static inline void
+vk_check_same_dim(VkElem elem, int left, int right)
+{
+	if (unlikely(left != right))
+		vk_report_dims_differ(elem, left, right);
+}
 
 #endif							/* VK_TYPES_H */
