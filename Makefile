@@ -74,13 +74,18 @@ build/mock_kafka: test/mock/mock_kafka.c
 	@mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
 
-.PHONY: test installcheck check-one format dist
+.PHONY: test installcheck check-one gates format dist
 test:
 	test/run.sh all
 installcheck:
 	test/run.sh dev-regress $(REGRESS)
 check-one:
 	test/run.sh one $(T)
+gates:
+	test/run.sh gates
+# The value of a variable, for scripts.
+print-%:
+	@echo '$($*)'
 
 format:
 	test/ci/format.sh
