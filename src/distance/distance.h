@@ -191,6 +191,9 @@ typedef double (*VkSparseDistance) (const VkSparse *a, const VkSparse *b);
 extern VkDenseDistance vk_dense_distance(VkElem elem, VkMetric metric);
 extern VkSparseDistance vk_sparse_distance(VkMetric metric);
 
+/* The square of the Euclidean distance, before the root is taken. */
+extern double vk_dense_l2_squared(VkElem elem, const void *a, const void *b, int dim);
+
 /*
  * The value of the SQL operator for two detoasted values of the type elem.
  * The caller has checked that their dimensions are equal.

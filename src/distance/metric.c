@@ -41,14 +41,20 @@ vk_metric_by_name(const char *name)
 	return NULL;
 }
 
-static pg_attribute_always_inline double
-dense_l2(VkElem elem, const void *a, const void *b, int dim)
+double
+vk_dense_l2_squared(VkElem elem, const void *a, const void *b, int dim)
 {
 	float		sum = vk_kernels->dense[elem].l2_squared(a, b, dim);
 
 	if (likely(vk_square_usable(sum)))
-		return sqrt(sum);
-	return sqrt(vk_wide_l2_squared(elem, a, b, dim));
+		return sum;
+	return vk_wide_l2_squared(elem, a, b, dim);
+}
+
+static pg_attribute_always_inline double
+dense_l2(VkElem elem, const void *a, const void *b, int dim)
+{
+	return sqrt(vk_dense_l2_squared(elem, a, b, dim));
 }
 
 static pg_attribute_always_inline double
