@@ -5,6 +5,7 @@
 #   make install         into the PostgreSQL of $(PG_CONFIG); make uninstall takes it out again
 #   make demo            everything on the screen, in a private cluster
 #   make test            every test, in private clusters; ends with 'N passed, N failed'
+#   make test-pg PG=17   the same on PostgreSQL 17 or 18 (15: on a bare Debian 12), in a Debian tree; as root
 #
 # For developers (docs/development.md):
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
@@ -32,6 +33,11 @@ SQL_SCRIPT  = sql/vektonn--$(EXTVERSION).sql
 DATA_built  = $(SQL_SCRIPT)
 DATA       := $(wildcard sql/upgrade/vektonn--*--*.sql)
 EXTRA_CLEAN = sql/vektonn--*.sql build
+
+# The entry points below must run where PostgreSQL is not installed yet.
+.DEFAULT_GOAL := all
+ENTRY_POINTS  := test test-pg installcheck check-one gates format dist
+ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
 include vektonn.mk
 
@@ -74,20 +80,25 @@ build/mock_kafka: test/mock/mock_kafka.c
 	@mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
 
-.PHONY: test installcheck check-one gates format dist
+# The value of a variable, for scripts.
+print-%:
+	@echo '$($*)'
+
+endif
+
+.PHONY: $(ENTRY_POINTS)
 test:
 	test/run.sh all
+test-pg:
+	test/chroot.sh $(or $(PG),17)
 installcheck:
 	test/run.sh dev-regress $(REGRESS)
 check-one:
 	test/run.sh one $(T)
 gates:
 	test/run.sh gates
-# The value of a variable, for scripts.
-print-%:
-	@echo '$($*)'
-
 format:
 	test/ci/format.sh
 dist:
-	git archive --format=tar.gz --prefix=vektonn-$(EXTVERSION)/ -o vektonn-$(EXTVERSION).tar.gz HEAD
+	version=$$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" vektonn.control) && \
+	git archive --format=tar.gz --prefix=vektonn-$$version/ -o vektonn-$$version.tar.gz HEAD

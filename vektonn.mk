@@ -15,18 +15,17 @@ override with_llvm := no
 NO_INSTALLCHECK = 1
 
 PG_CONFIG  ?= pg_config
-VK_PG_INCLUDE := $(shell $(PG_CONFIG) --includedir-server)
-ifeq ($(VK_PG_INCLUDE),)
-$(error $(PG_CONFIG) does not run: install postgresql-server-dev-15, or set PG_CONFIG)
+PGXS       := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error $(PG_CONFIG) finds no server headers: install postgresql-server-dev-15, or set PG_CONFIG)
 endif
 
 # PostgreSQL's headers as system headers: warnings are about our code alone.
 # Callbacks have the signature they have, so unused parameters are no news.
-PG_CPPFLAGS += -I$(VK_TOP)/src -I$(VK_TOP) -isystem $(VK_PG_INCLUDE) -MMD -MP
+PG_CPPFLAGS += -I$(VK_TOP)/src -I$(VK_TOP) -isystem $(shell $(PG_CONFIG) --includedir-server) -MMD -MP
 PG_CFLAGS   += -std=gnu11 -Wall -Wextra -Wno-unused-parameter -DVK_VERSION='"$(EXTVERSION)"'
 SHLIB_LINK  += -lm
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # PostgreSQL was built by gcc; clang warns about some of the flags it chose.

@@ -100,7 +100,7 @@ copy_source() { # folder
 		find . -type f ! -path './build/*' ! -name '*.o' ! -name '*.d' ! -name '*.so' ! -name '.vk_*' \
 			! -path './sql/vektonn--*' -print0
 	fi | while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done >"$1/.files" &&
-		tar -c --null -T "$1/.files" --no-recursion) | tar -x -C "$1"
+		tar -c --no-recursion --null -T "$1/.files") | tar -x -C "$1"
 	# A file that is gone here goes there too.
 	(cd "$1" && find . -type f \( -name '*.c' -o -name '*.h' -o -name '*.sql' -o -name '*.out' \) \
 		! -path './build/*' ! -path './sql/vektonn--*' -printf '%P\0' |
@@ -108,7 +108,7 @@ copy_source() { # folder
 }
 
 build_copy() { # folder [make arguments]
-	copy_source "$1"
+	copy_source "$1" &&
 	make -s -C "$1" PG_CONFIG="$PG_CONFIG" -j"$(nproc)" "${@:2}" all
 }
 
