@@ -16,6 +16,43 @@
 
 #include "types/dense.h"
 
+static void
+reject_nulls(ArrayType *array)
+{
+	const bits8 *present = ARR_NULLBITMAP(array);
+	int			count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+	for (int i = 0; present != NULL && i < count; i++)
+		if (!(present[i / BITS_PER_BYTE] & (1 << i % BITS_PER_BYTE)))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("array must not contain nulls"),
+					 errdetail("Element %d is null.", i + 1)));
+}
+
+/* numeric_float4() names a value that is out of range, this says where it was. */
+static void
+numeric_error_context(void *element)
+{
+	errcontext("element %d of the array", *(int *) element + 1);
+}
+
+static void
+read_numerics(const char *data, float *elements, int count)
+{
+	int			i;
+	ErrorContextCallback context = {error_context_stack, numeric_error_context, &i};
+
+	error_context_stack = &context;
+	for (i = 0; i < count; i++)
+	{
+		elements[i] = DatumGetFloat4(DirectFunctionCall1(numeric_float4, PointerGetDatum(data)));
+		data = att_addlength_pointer(data, -1, data);
+		data = (const char *) att_align_nominal(data, TYPALIGN_INT);
+	}
+	error_context_stack = context.previous;
+}
+
 /*
  * The elements of a one-dimensional array of numbers as floats, of which there
  * are a number that elem and typmod allow.
@@ -32,10 +69,7 @@ array_elements(ArrayType *array, VkElem elem, int32 typmod, int *count)
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("array must be 1-D"),
 				 errdetail("The array has %d dimensions.", ARR_NDIM(array))));
-	if (ARR_HASNULL(array) && array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("array must not contain nulls")));
+	reject_nulls(array);
 	*count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	vk_check_dim(elem, *count);
 	vk_check_typmod(elem, *count, typmod);
@@ -56,12 +90,7 @@ array_elements(ArrayType *array, VkElem elem, int32 typmod, int *count)
 				elements[i] = (float) ((const double *) data)[i];
 			break;
 		case NUMERICOID:
-			for (int i = 0; i < *count; i++)
-			{
-				elements[i] = DatumGetFloat4(DirectFunctionCall1(numeric_float4, PointerGetDatum(data)));
-				data = att_addlength_pointer(data, -1, data);
-				data = (const char *) att_align_nominal(data, TYPALIGN_INT);
-			}
+			read_numerics(data, elements, *count);
 			break;
 		default:
 			ereport(ERROR,

@@ -116,62 +116,77 @@ read_message(const VkReadError *error, VkElem elem, const char *literal)
 	pg_unreachable();
 }
 
-/* errdetail() of a syntax error: pgvector's where it has one, else what was expected. */
+/*
+ * errdetail() of a syntax error: what was expected, where, and what is there.
+ * Where pgvector has a sentence it comes first.
+ */
 static int
 syntax_detail(const VkReadError *error)
 {
-	StringInfoData where;
+	bool		sentence = error->why[strlen(error->why) - 1] == '.';
+	StringInfoData detail;
 
-	/* a sentence stands for itself */
-	if (error->why[strlen(error->why) - 1] == '.')
-		return errdetail("%s", error->why);
-	initStringInfo(&where);
+	initStringInfo(&detail);
+	appendStringInfo(&detail, sentence ? "%s Found " : "Expected %s, found ", error->why);
+	if (error->token_len > 0)
+		appendStringInfo(&detail, "\"%s\"", quote_token(error));
+	else
+		appendStringInfoString(&detail, "the end of input");
+	appendStringInfo(&detail, " at position %zu", error->position);
 	if (error->element > 0)
-		appendStringInfo(&where, "element %d, ", error->element);
-	appendStringInfo(&where, "position %zu", error->position);
-	if (error->token_len == 0)
-		return errdetail("Expected %s at %s, found the end of input.", error->why, where.data);
-	return errdetail("Expected %s at %s, found \"%s\".", error->why, where.data, quote_token(error));
+		appendStringInfo(&detail, " (element %d)", error->element);
+	return errdetail("%s.", detail.data);
 }
 
 /* errdetail() for what a reader found; unit is what positions count. */
 static int
 read_detail(const VkReadError *error, const char *unit)
 {
+	StringInfoData what;
+
+	if (error->code == VK_READ_SYNTAX)
+		return syntax_detail(error);
+
+	/* the offending value: as the user wrote it, else as a number */
+	initStringInfo(&what);
+	if (error->token_len > 0)
+		appendStringInfo(&what, "\"%s\"", quote_token(error));
+	else
+		appendStringInfo(&what, INT64_FORMAT, error->value);
+
 	switch (error->code)
 	{
-		case VK_READ_SYNTAX:
-			return syntax_detail(error);
 		case VK_READ_OUT_OF_RANGE:
 		case VK_READ_NAN:
 		case VK_READ_INFINITE:
-			if (error->token == NULL)
-				return errdetail("Element %d is at %s %zu.", error->element, unit, error->position);
-			return errdetail("Element %d, at %s %zu, is \"%s\".", error->element, unit,
-							 error->position, quote_token(error));
 		case VK_READ_ZERO:
-			return errdetail("Value %d is at %s %zu.", error->element, unit, error->position);
+			if (error->token == NULL)
+				return errdetail("It is element %d, at %s %zu.", error->element, unit, error->position);
+			return errdetail("Element %d, at %s %zu, is %s.", error->element, unit,
+							 error->position, what.data);
 		case VK_READ_NO_DIM:
 		case VK_READ_NNZ_NEGATIVE:
 		case VK_READ_NNZ_LIMIT:
-			return errdetail("The number given is " INT64_FORMAT ".", error->value);
 		case VK_READ_DIM_LIMIT:
 			if (error->element > 0)
 				return errdetail("Element %d is at %s %zu.", error->element, unit, error->position);
-			return errdetail("The number given is " INT64_FORMAT ".", error->value);
+			if (error->position > 0)
+				return errdetail("Found %s at %s %zu.", what.data, unit, error->position);
+			return errdetail("The number given is %s.", what.data);
 		case VK_READ_NNZ_ABOVE_DIM:
 			return errdetail("There are " INT64_FORMAT " elements and " INT64_FORMAT " dimensions.",
 							 error->value, error->limit);
 		case VK_READ_INDEX_BOUNDS:
-			return errdetail("Element %d, at %s %zu, has index " INT64_FORMAT ", valid are 1 to " INT64_FORMAT ".",
-							 error->element, unit, error->position, error->value, error->limit);
+			return errdetail("Element %d, at %s %zu, has index %s, valid are 1 to " INT64_FORMAT ".",
+							 error->element, unit, error->position, what.data, error->limit);
 		case VK_READ_INDEX_ORDER:
 		case VK_READ_INDEX_DUPLICATE:
-			return errdetail("Element %d, at %s %zu, has index " INT64_FORMAT ".",
-							 error->element, unit, error->position, error->value);
+			return errdetail("Element %d, at %s %zu, has index %s.",
+							 error->element, unit, error->position, what.data);
 		case VK_READ_SHORT:
 			return errdetail("There are " INT64_FORMAT " bytes, " INT64_FORMAT " are needed.",
 							 error->value, error->limit);
+		case VK_READ_SYNTAX:
 		case VK_READ_DIM_EXPECTED:
 		case VK_READ_UNUSED:
 			break;				/* the message says it all */

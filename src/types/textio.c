@@ -310,7 +310,7 @@ vk_text_read_dense(const char *literal, VkElem elem, int typmod,
 	if (!accept(&cursor, '['))
 		return fail_syntax(&cursor, 0, "Vector contents must start with \"[\".");
 	if (accept(&cursor, ']'))
-		return fail_count(&cursor, VK_READ_NO_DIM, 0, VK_MAX_DIM);
+		return fail(&cursor, VK_READ_NO_DIM, 0, cursor.at - 1, 1);
 	/* one loop per element type, so that none tests the type per element */
 	if (elem == VK_ELEM_FLOAT4)
 		done = read_elements(&cursor, VK_ELEM_FLOAT4, out, dim);
@@ -413,12 +413,33 @@ fail_index(Cursor *cursor, VkReadCode code, int32_t index, int dim)
 	return false;
 }
 
+/* Checks the number of dimensions, which begins at the text begin. */
+static bool
+check_dimensions(Cursor *cursor, const char *begin, int32_t dimensions, int typmod)
+{
+	VkReadCode	code;
+
+	if (dimensions < 1)
+		code = VK_READ_NO_DIM;
+	else if (dimensions > VK_SPARSE_MAX_DIM)
+		code = VK_READ_DIM_LIMIT;
+	else if (typmod != -1 && dimensions != typmod)
+		return fail_count(cursor, VK_READ_DIM_EXPECTED, dimensions, typmod);
+	else
+		return true;
+	/* the token is what the user wrote: dimensions may be clipped */
+	fail(cursor, code, 0, begin, strcspn(begin, " \t\n\r\v\f"));
+	cursor->error->limit = VK_SPARSE_MAX_DIM;
+	return false;
+}
+
 bool
 vk_text_read_sparse(const char *literal, int typmod, VkSparseItem *items,
 					int *nnz, int *dim, VkReadError *error)
 {
 	Cursor		cursor = {literal, literal, error};
 	bool		ascending = true;
+	const char *begin;
 	int32_t		dimensions;
 
 	if (!accept(&cursor, '{'))
@@ -427,17 +448,15 @@ vk_text_read_sparse(const char *literal, int typmod, VkSparseItem *items,
 		return false;
 	if (!accept(&cursor, '/'))
 		return fail_syntax(&cursor, 0, "Unexpected end of input.");
+	skip_space(&cursor);
+	begin = cursor.at;
 	if (!read_integer(&cursor, 0, "the number of dimensions", &dimensions))
 		return false;
 	skip_space(&cursor);
 	if (*cursor.at != '\0')
 		return fail_syntax(&cursor, 0, "Junk after closing.");
-	if (dimensions < 1)
-		return fail_count(&cursor, VK_READ_NO_DIM, dimensions, VK_SPARSE_MAX_DIM);
-	if (dimensions > VK_SPARSE_MAX_DIM)
-		return fail_count(&cursor, VK_READ_DIM_LIMIT, dimensions, VK_SPARSE_MAX_DIM);
-	if (typmod != -1 && dimensions != typmod)
-		return fail_count(&cursor, VK_READ_DIM_EXPECTED, dimensions, typmod);
+	if (!check_dimensions(&cursor, begin, dimensions, typmod))
+		return false;
 
 	for (int i = 1; i < *nnz && ascending; i++)
 		ascending = items[i - 1].index < items[i].index;
