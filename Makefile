@@ -10,6 +10,7 @@
 # For developers (docs/development.md):
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
+#   make bench-kernels   speed of the distance kernels beside memory bandwidth
 #   make format          C files in PostgreSQL's layout (pgindent's tool and options)
 #   make dist            vektonn-VERSION.tar.gz of what is committed
 #
@@ -79,6 +80,17 @@ $(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
 build/mock_kafka: test/mock/mock_kafka.c
 	@mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -o $@ $< -lrdkafka
+
+# How fast the distance kernels read memory.
+KERNEL_OBJS := $(filter-out %/kernel_setting.o,$(patsubst %.c,%.o,$(wildcard src/distance/kernel_*.c)))
+build/bench/kernels: bench/kernels.c $(KERNEL_OBJS) .vk_flags
+	@mkdir -p build/bench
+	$(CC) $(CFLAGS) $(CPPFLAGS) -Wno-psabi -MF $@.d -MT $@ -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
+		-L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) -lpgcommon -lpgport -lm
+-include build/bench/kernels.d
+.PHONY: bench-kernels
+bench-kernels: build/bench/kernels
+	build/bench/kernels $(BENCH_KERNELS_ARGS)
 
 # The value of a variable, for scripts.
 print-%:
