@@ -88,6 +88,13 @@ build/bench/kernels: bench/kernels.c $(KERNEL_OBJS) .vk_flags
 	$(CC) $(CFLAGS) $(CPPFLAGS) -Wno-psabi -MF $@.d -MT $@ -o $@ $(filter %.c %.o,$^) $(LDFLAGS) \
 		-L$(shell $(PG_CONFIG) --pkglibdir) -L$(shell $(PG_CONFIG) --libdir) -lpgcommon -lpgport -lm
 -include build/bench/kernels.d
+
+# What the benchmarks send queries with.
+build/bench/client: bench/client.c
+	@mkdir -p build/bench
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra $(COPT) -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq
+
 .PHONY: bench-kernels
 bench-kernels: build/bench/kernels
 	build/bench/kernels $(BENCH_KERNELS_ARGS)
