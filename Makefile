@@ -11,6 +11,7 @@
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
 #   make bench-kernels   speed of the distance kernels beside memory bandwidth
+#   make fuzz          the fuzz targets of test/fuzz, FUZZ_SECONDS=15 each
 #   make format          C files in PostgreSQL's layout (pgindent's tool and options)
 #   make dist            vektonn-VERSION.tar.gz of what is committed
 #
@@ -37,7 +38,7 @@ EXTRA_CLEAN = sql/vektonn--*.sql build
 
 # The entry points below must run where PostgreSQL is not installed yet.
 .DEFAULT_GOAL := all
-ENTRY_POINTS  := test test-pg installcheck check-one gates format dist
+ENTRY_POINTS  := test test-pg installcheck check-one gates fuzz format dist
 ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
 include vektonn.mk
@@ -75,6 +76,18 @@ $(1): $(patsubst build/unit/%,test/unit/%.c,$(1)) $(call unit_links,$(patsubst b
 endef
 $(foreach test,$(UNIT_TESTS),$(eval $(call unit_rule,$(test))))
 -include $(addsuffix .d,$(UNIT_TESTS))
+
+# Fuzz targets: see test/fuzz/README.md.  They are compiled with the sources they name,
+# because everything must have the sanitizers' instrumentation.
+FUZZ_CC    ?= $(CLANG)
+fuzz_files  = test/fuzz/$(1).c $(shell sed -n 's/.*SOURCES: *//p' test/fuzz/$(1).c)
+define fuzz_rule
+build/fuzz/$(1): $(call fuzz_files,$(1)) $(wildcard src/types/*.h src/types/*.def)
+	@mkdir -p build/fuzz
+	$$(FUZZ_CC) -std=gnu11 -g -O1 -Wall -Wextra $$(COPT) -Isrc \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$(filter %.c,$$^) -lm
+endef
+$(foreach target,$(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c)),$(eval $(call fuzz_rule,$(target))))
 
 # A mock Kafka broker and produce/consume tool for the tests.
 build/mock_kafka: test/mock/mock_kafka.c
@@ -116,6 +129,8 @@ check-one:
 	test/run.sh one $(T)
 gates:
 	test/run.sh gates
+fuzz:
+	test/run.sh fuzz
 format:
 	test/ci/format.sh
 dist:

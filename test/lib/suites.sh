@@ -200,4 +200,10 @@ suite_fuzz() {
 		run_counted fuzz "$target" "$LOG_DIR/fuzz-$target.log" run_fuzz "$target"
 	done
 }
-run_fuzz() { build "build/fuzz/$1" && "$SRC_DIR/build/fuzz/$1" -max_total_time="${FUZZ_SECONDS:-30}"; }
+# New inputs go to a corpus that the next run starts with, beside the seeds in the tree.
+run_fuzz() {
+	mkdir -p "$RUN_DIR/corpus/$1"
+	build "build/fuzz/$1" && "$SRC_DIR/build/fuzz/$1" -max_total_time="${FUZZ_SECONDS:-15}" \
+		-artifact_prefix="$RUN_DIR/corpus/" -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
+		"$RUN_DIR/corpus/$1" "$SRC_DIR/test/fuzz/seeds/$1"
+}
