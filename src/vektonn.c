@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "utils/guc.h"
 
+#include "am/am.h"
 #include "compat/pgcompat.h"
 #include "guc.h"
 
@@ -25,4 +26,5 @@ void
 _PG_init(void)
 {
 	vk_guc_init();
+	vk_am_init();
 }

@@ -34,4 +34,63 @@
 #define vk_ereturn_compat(escontext, dummy, ...) ereport(ERROR, __VA_ARGS__)
 #endif
 
+/* RelFileNode became RelFileLocator, b0a55e43299 (16). */
+#if PG_VERSION_NUM >= 160000
+#define RelationGetLocator_compat(rel)		((rel)->rd_locator)
+#define RelationGetRelNumber_compat(rel)	((rel)->rd_locator.relNumber)
+#else
+#define RelationGetLocator_compat(rel)		((rel)->rd_node)
+#define RelationGetRelNumber_compat(rel)	((rel)->rd_node.relNode)
+#endif
+
+/* ExtendBufferedRel() replaces ReadBuffer(P_NEW), 31966b151e6 (16). */
+#if PG_VERSION_NUM >= 160000
+#define vk_extend_relation_compat(rel) \
+	ExtendBufferedRel(BMR_REL(rel), MAIN_FORKNUM, NULL, EB_LOCK_FIRST)
+#define vk_extend_init_fork_compat(rel) \
+	ExtendBufferedRel(BMR_REL(rel), INIT_FORKNUM, NULL, EB_LOCK_FIRST | EB_SKIP_EXTENSION_LOCK)
+#else
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+
+static inline Buffer
+vk_extend_relation_compat(Relation rel)
+{
+	bool		lock = !RELATION_IS_LOCAL(rel);
+	Buffer		buffer;
+
+	if (lock)
+		LockRelationForExtension(rel, ExclusiveLock);
+	buffer = ReadBuffer(rel, P_NEW);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (lock)
+		UnlockRelationForExtension(rel, ExclusiveLock);
+	return buffer;
+}
+
+static inline Buffer
+vk_extend_init_fork_compat(Relation rel)
+{
+	Buffer		buffer = ReadBufferExtended(rel, INIT_FORKNUM, P_NEW, RBM_NORMAL, NULL);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+#endif
+
+/* vacuum_delay_point() takes is_analyze, e5b0b0ce150 (18). */
+#if PG_VERSION_NUM >= 180000
+#define vacuum_delay_point_compat()	vacuum_delay_point(false)
+#else
+#define vacuum_delay_point_compat()	vacuum_delay_point()
+#endif
+
+/* One check for every class of object, c727f511bd7 (16). */
+#if PG_VERSION_NUM >= 160000
+#define vk_class_ownercheck_compat(oid, role) \
+	object_ownercheck(RelationRelationId, oid, role)
+#else
+#define vk_class_ownercheck_compat(oid, role)	pg_class_ownercheck(oid, role)
+#endif
+
 #endif							/* VK_PGCOMPAT_H */

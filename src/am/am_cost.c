@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * am_cost.c
+ *	  The planner's cost of an index scan.
+ *
+ * A scan pays for its first pass before it returns anything, then little per
+ * row, then for further passes.  How many rows will be asked for follows from
+ * LIMIT and the selectivity of the conditions the index does not answer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/genam.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "utils/selfuncs.h"
+#include "utils/spccache.h"
+
+#include "am/am_private.h"
+
+/*
+ * Planner cost units per second of CPU time.  By default a row of a
+ * sequential scan costs 0.0125 and takes some 100 ns.
+ */
+#define COST_PER_SECOND		100000.0
+
+/* A pass that asks for everything also sorts it. */
+#define SECONDS_PER_SORTED_ROW	2e-7
+
+/* Without LIMIT, or under a join, this many rows are assumed to be wanted first. */
+#define DEFAULT_FIRST_ROWS	10.0
+
+/* Looking up a split, and starting a scan. */
+#define SECONDS_PER_SCAN	5e-6
+#define SECONDS_PER_SPLIT	1e-6
+
+/* Rows that will be asked of the index. */
+static double
+rows_wanted(PlannerInfo *root, IndexPath *path, double index_rows)
+{
+	RelOptInfo *rel = path->path.parent;
+	double		wanted = root->limit_tuples > 0 ? root->limit_tuples : DEFAULT_FIRST_ROWS;
+	double		passing = rel->rows / Max(index_rows, 1);
+
+	/* each row wanted costs 1 / passing rows of the index */
+	if (passing > 0 && passing < 1)
+		wanted /= passing;
+	return Min(wanted, Max(index_rows, 1));
+}
+
+/* I/O: pages a warm cache is not expected to have. */
+static double
+page_cost(IndexPath *path, double pages)
+{
+	double		random_cost;
+	double		seq_cost;
+	double		cached = Min(1.0, (double) effective_cache_size /
+							 Max(path->indexinfo->pages, 1));
+
+	get_tablespace_page_costs(path->indexinfo->reltablespace, &random_cost, &seq_cost);
+	return pages * seq_cost * (1.0 - cached);
+}
+
+void
+vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
+				 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
+				 double *correlation, double *pages)
+{
+	IndexOptInfo *opt = path->indexinfo;
+	List	   *quals = get_quals_from_indexclauses(path->indexclauses);
+	Relation	rel = index_open(opt->indexoid, NoLock);
+	VkIndex    *index = vk_index_open(rel);
+	double		rows;
+	double		seconds;
+	double		wanted;
+	double		passes;
+
+	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(opt, quals),
+										  opt->rel->relid, JOIN_INNER, NULL);
+	rows = clamp_row_est(*selectivity * opt->tuples);
+	wanted = path->indexorderbys == NIL ? rows : rows_wanted(root, path, rows);
+	index->store->cost(&index->info, rows, wanted, &seconds, pages);
+	index_close(rel, NoLock);
+
+	/* reading all of it: passes with growing k, the last one sorts */
+	passes = rows > wanted ? log(rows / wanted) / log(4.0) : 0;
+	*startup_cost = (seconds + SECONDS_PER_SCAN) * COST_PER_SECOND + page_cost(path, *pages);
+	*total_cost = *startup_cost + rows * cpu_index_tuple_cost +
+		(passes * seconds + rows * SECONDS_PER_SORTED_ROW) * COST_PER_SECOND;
+	*correlation = 0;
+}

@@ -1,0 +1,551 @@
+/*-------------------------------------------------------------------------
+ *
+ * am_page.c
+ *	  Pages of a vektonn index: checked access, allocation, WAL.
+ *
+ * WAL records are those of PostgreSQL's generic resource manager: per block
+ * a list of {uint16 offset, uint16 length, bytes}, which generic_redo()
+ * applies.  They are written directly, because GenericXLogFinish() finds the
+ * changes by copying and comparing whole pages (4 to 6 us per page), while
+ * here the caller mostly knows them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "access/xloginsert.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/indexfsm.h"
+#include "utils/memutils.h"
+
+#include "am/am_page.h"
+#include "compat/pgcompat.h"
+
+/*
+ * Where the buffers of recently read blocks were.  ReadRecentBuffer() checks
+ * the hint; a hit saves the lookup in the shared buffer mapping table, which
+ * is most of the cost of an access.  Direct-mapped, per backend.
+ */
+#define RECENT_SLOTS	8192	/* power of two; 128 kB */
+
+typedef struct RecentBuffer
+{
+	Oid			relation;		/* relfilenumber */
+	BlockNumber block;
+	Buffer		buffer;
+} RecentBuffer;
+
+static RecentBuffer recent_buffers[RECENT_SLOTS];
+
+/* Byte ranges to log that are closer than this are logged as one. */
+#define MERGE_GAP	16
+
+/* Delta larger than this: an image of the page is cheaper. */
+#define MAX_DELTA	(BLCKSZ * 3 / 4)
+
+/* Room for the fragments of one page: a put may add a header to 1 byte. */
+#define FRAGMENT_SPACE	(MAX_DELTA + VK_EDIT_MAX_PUTS * 4 + BLCKSZ)
+
+typedef struct PageDelta
+{
+	int			length;
+	char		bytes[FRAGMENT_SPACE];
+} PageDelta;
+
+/* Static, since a critical section must not allocate. */
+static PageDelta deltas[VK_EDIT_MAX_PAGES];
+
+static void pg_attribute_noreturn()
+report_page(VkIndex *index, BlockNumber block, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" contains a damaged page at block %u",
+					RelationGetRelationName(index->rel), block),
+			 errdetail("%s", what),
+			 errhint("Please REINDEX it.")));
+}
+
+/* What is wrong with the page apart from its kind; NULL if nothing. */
+static const char *
+page_fault(Page page)
+{
+	PageHeader	header = (PageHeader) page;
+	VkPageOpaque *opaque;
+
+	if (PageIsNew(page))
+		return "The page is empty.";
+	if (header->pd_special != BLCKSZ - MAXALIGN(sizeof(VkPageOpaque)) ||
+		header->pd_lower < SizeOfPageHeaderData ||
+		header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special)
+		return "The page header is inconsistent.";
+	opaque = VkPageGetOpaque(page);
+	if (opaque->page_id != VK_PAGE_ID)
+		return "The page does not bear the mark of a vektonn index.";
+	if (opaque->kind == 0 || opaque->kind >= VK_PAGE_KIND_END)
+		return "The page is of an unknown kind.";
+	return NULL;
+}
+
+static Buffer
+read_buffer(VkIndex *index, BlockNumber block)
+{
+	Oid			relation = RelationGetRelNumber_compat(index->rel);
+	uint32		slot = (murmurhash32(block) ^ relation) & (RECENT_SLOTS - 1);
+	RecentBuffer *recent = &recent_buffers[slot];
+
+	if (block == InvalidBlockNumber)
+		report_page(index, block, "A pointer to this block is stored, but no such block can be.");
+	if (recent->buffer != InvalidBuffer && recent->block == block &&
+		recent->relation == relation && recent->buffer <= NBuffers &&
+		BufferIsLocal(recent->buffer) == RelationUsesLocalBuffers(index->rel) &&
+		ReadRecentBuffer(RelationGetLocator_compat(index->rel), MAIN_FORKNUM, block,
+						 recent->buffer))
+		return recent->buffer;
+	recent->buffer = InvalidBuffer;
+	recent->buffer = ReadBuffer(index->rel, block);
+	recent->relation = relation;
+	recent->block = block;
+	return recent->buffer;
+}
+
+/*
+ * Reads, pins and locks a page of any kind.
+ */
+Buffer
+vk_page_read_any(VkIndex *index, BlockNumber block, int lock)
+{
+	Buffer		buffer = read_buffer(index, block);
+	const char *fault;
+
+	LockBuffer(buffer, lock);
+	fault = page_fault(BufferGetPage(buffer));
+	if (unlikely(fault != NULL))
+		report_page(index, block, fault);
+	return buffer;
+}
+
+/*
+ * Reads, pins and locks a page that must be of this kind and owner: a
+ * different one is corruption.
+ */
+Buffer
+vk_page_read(VkIndex *index, BlockNumber block, int kind, uint32 owner, int lock)
+{
+	Buffer		buffer = vk_page_read_any(index, block, lock);
+	VkPageOpaque *opaque = VkPageGetOpaque(BufferGetPage(buffer));
+
+	if (unlikely(opaque->kind != kind || opaque->owner != owner))
+		report_page(index, block,
+					psprintf("The page is of kind %d and owner %u, where kind %d and owner %u were expected.",
+							 opaque->kind, opaque->owner, kind, owner));
+	return buffer;
+}
+
+/*
+ * Reads, pins and locks a page that was of this kind and owner when the
+ * caller learned of it.  InvalidBuffer if it has been freed, and perhaps
+ * reused, since.
+ */
+Buffer
+vk_page_try(VkIndex *index, BlockNumber block, int kind, uint32 owner, int lock)
+{
+	Buffer		buffer = read_buffer(index, block);
+	Page		page = BufferGetPage(buffer);
+	VkPageOpaque *opaque;
+	const char *fault;
+
+	LockBuffer(buffer, lock);
+	/* a freed page may have been allocated again and not yet initialised */
+	if (PageIsNew(page))
+	{
+		UnlockReleaseBuffer(buffer);
+		return InvalidBuffer;
+	}
+	fault = page_fault(page);
+	if (unlikely(fault != NULL))
+		report_page(index, block, fault);
+	opaque = VkPageGetOpaque(page);
+	if (opaque->kind == kind && opaque->owner == owner)
+		return buffer;
+	UnlockReleaseBuffer(buffer);
+	return InvalidBuffer;
+}
+
+void
+vk_page_prefetch(VkIndex *index, BlockNumber block)
+{
+	if (block != InvalidBlockNumber)
+		PrefetchBuffer(index->rel, MAIN_FORKNUM, block);
+}
+
+void
+vk_page_unlock(Buffer buffer)
+{
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+}
+
+void
+vk_page_lock(Buffer buffer, int lock)
+{
+	LockBuffer(buffer, lock);
+}
+
+void
+vk_page_release(Buffer buffer)
+{
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+vk_page_unpin(Buffer buffer)
+{
+	ReleaseBuffer(buffer);
+}
+
+/*
+ * Returns a page nobody uses, pinned and exclusively locked.  Its content is
+ * undefined.  If the caller fails before it is initialised and linked, the
+ * page is lost until VACUUM finds it free.
+ */
+Buffer
+vk_page_allocate(VkIndex *index)
+{
+	Buffer		buffer;
+
+	/* during a build nothing is ever freed, and there is no map yet */
+	while (!index->building)
+	{
+		BlockNumber block = GetFreeIndexPage(index->rel);
+		Page		page;
+
+		if (block == InvalidBlockNumber)
+			break;
+		buffer = ReadBuffer(index->rel, block);
+
+		/*
+		 * The map is only a hint.  Whoever holds the lock may be using the
+		 * page already, and waiting here, while holding locks, might deadlock.
+		 */
+		if (ConditionalLockBuffer(buffer))
+		{
+			page = BufferGetPage(buffer);
+			if (PageIsNew(page) ||
+				(page_fault(page) == NULL && VkPageGetOpaque(page)->kind == VK_PAGE_FREE))
+				return buffer;
+			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		}
+		ReleaseBuffer(buffer);
+	}
+	return vk_extend_relation_compat(index->rel);
+}
+
+/*
+ * Frees a page that nothing refers to any more.  Readers that learned of it
+ * before may still look: they see another kind or owner, or, if it comes back
+ * to the same use, rows their snapshot does not see.
+ */
+void
+vk_page_free(VkIndex *index, BlockNumber block)
+{
+	VkEdit		edit;
+	Buffer		buffer = vk_page_read_any(index, block, BUFFER_LOCK_EXCLUSIVE);
+
+	vk_edit_start(&edit, index);
+	vk_edit_free(&edit, buffer);
+	vk_edit_commit_release(&edit);
+	vk_page_freed(index, block);
+}
+
+void
+vk_page_freed(VkIndex *index, BlockNumber block)
+{
+	RecordFreeIndexPage(index->rel, block);
+}
+
+void
+vk_pages_free(VkIndex *index, VkBlockList *blocks)
+{
+	for (int i = 0; i < blocks->count; i++)
+		vk_page_free(index, blocks->blocks[i]);
+	if (blocks->blocks != NULL)
+		pfree(blocks->blocks);
+	memset(blocks, 0, sizeof(*blocks));
+}
+
+void
+vk_blocks_add(VkBlockList *list, BlockNumber block)
+{
+	if (list->count == list->allocated)
+	{
+		list->allocated = Max(16, list->allocated * 2);
+		if (list->blocks == NULL)
+			list->blocks = palloc(sizeof(BlockNumber) * list->allocated);
+		else
+			list->blocks = repalloc_huge(list->blocks, sizeof(BlockNumber) * list->allocated);
+	}
+	list->blocks[list->count++] = block;
+}
+
+/* ------------------------------------------------------------------------
+ * Edits
+ * ------------------------------------------------------------------------ */
+
+void
+vk_edit_start(VkEdit *edit, VkIndex *index)
+{
+	edit->index = index;
+	edit->npages = 0;
+	edit->nputs = 0;
+}
+
+static int
+add_page(VkEdit *edit, Buffer buffer, VkEditMode mode)
+{
+	int			page = edit->npages;
+
+	if (page >= VK_EDIT_MAX_PAGES)
+		elog(ERROR, "too many pages in one change of a vektonn index");
+	edit->npages++;
+	edit->buffers[page] = buffer;
+	edit->modes[page] = mode;
+	edit->copies[page] = NULL;
+	if (mode != VK_EDIT_PUTS)
+		edit->copies[page] = palloc(BLCKSZ);
+	return page;
+}
+
+int
+vk_edit_page(VkEdit *edit, Buffer buffer)
+{
+	return add_page(edit, buffer, VK_EDIT_PUTS);
+}
+
+void
+vk_edit_put(VkEdit *edit, int page, const void *where, const void *data, Size length)
+{
+	VkEditPut  *put;
+	Size		offset = (const char *) where - (const char *) BufferGetPage(edit->buffers[page]);
+
+	if (edit->nputs >= VK_EDIT_MAX_PUTS)
+		elog(ERROR, "too many ranges in one change of a vektonn index");
+	Assert(offset + length <= BLCKSZ && edit->modes[page] == VK_EDIT_PUTS);
+	put = &edit->puts[edit->nputs++];
+	put->page = page;
+	put->offset = offset;
+	put->length = length;
+	put->data = data;
+	if (length <= sizeof(put->small))
+	{
+		memcpy(put->small, data, length);
+		put->data = NULL;
+	}
+}
+
+void
+vk_edit_put_uint16(VkEdit *edit, int page, const void *where, uint16 value)
+{
+	vk_edit_put(edit, page, where, &value, sizeof(value));
+}
+
+void
+vk_edit_put_uint32(VkEdit *edit, int page, const void *where, uint32 value)
+{
+	vk_edit_put(edit, page, where, &value, sizeof(value));
+}
+
+Page
+vk_edit_copy(VkEdit *edit, Buffer buffer)
+{
+	int			page = add_page(edit, buffer, VK_EDIT_COPY);
+
+	memcpy(edit->copies[page], BufferGetPage(buffer), BLCKSZ);
+	return edit->copies[page];
+}
+
+static void
+page_init(Page page, int kind, uint32 owner)
+{
+	VkPageOpaque *opaque;
+
+	PageInit(page, BLCKSZ, sizeof(VkPageOpaque));
+	opaque = VkPageGetOpaque(page);
+	opaque->owner = owner;
+	opaque->next = InvalidBlockNumber;
+	opaque->kind = kind;
+	opaque->page_id = VK_PAGE_ID;
+}
+
+Page
+vk_edit_new(VkEdit *edit, Buffer buffer, int kind, uint32 owner)
+{
+	int			page = add_page(edit, buffer, VK_EDIT_IMAGE);
+
+	page_init(edit->copies[page], kind, owner);
+	return edit->copies[page];
+}
+
+void
+vk_edit_free(VkEdit *edit, Buffer buffer)
+{
+	(void) vk_edit_new(edit, buffer, VK_PAGE_FREE, 0);
+}
+
+static void
+delta_add(PageDelta *delta, uint16 offset, uint16 length, const char *data)
+{
+	Assert(delta->length + length + 4 <= FRAGMENT_SPACE);
+	memcpy(delta->bytes + delta->length, &offset, sizeof(offset));
+	memcpy(delta->bytes + delta->length + 2, &length, sizeof(length));
+	memcpy(delta->bytes + delta->length + 4, data, length);
+	delta->length += length + 4;
+}
+
+/*
+ * Adds the differences between bytes from..to of two pages, merging close
+ * ones.  Compares words; ranges are then word-aligned, which logs a few bytes
+ * more than needed.
+ */
+static void
+delta_compare(PageDelta *delta, Page old, Page new, int from, int to)
+{
+	int			start = -1;
+	int			end = -1;
+
+	for (int at = from; at < to; at += sizeof(uint64))
+	{
+		int			length = Min((int) sizeof(uint64), to - at);
+
+		if (memcmp((char *) old + at, (char *) new + at, length) == 0)
+			continue;
+		if (start >= 0 && at - end > MERGE_GAP)
+		{
+			delta_add(delta, start, end - start, (char *) new + start);
+			start = -1;
+		}
+		if (start < 0)
+			start = at;
+		end = at + length;
+	}
+	if (start >= 0)
+		delta_add(delta, start, end - start, (char *) new + start);
+}
+
+/* Computes the delta of one page; an image instead if that is smaller. */
+static void
+compute_delta(VkEdit *edit, int page)
+{
+	PageDelta  *delta = &deltas[page];
+	Page		old = BufferGetPage(edit->buffers[page]);
+
+	delta->length = 0;
+	if (edit->modes[page] == VK_EDIT_PUTS)
+	{
+		int			total = 0;
+
+		for (int i = 0; i < edit->nputs; i++)
+			if (edit->puts[i].page == page)
+				total += edit->puts[i].length + 4;
+		if (total > FRAGMENT_SPACE)
+			elog(ERROR, "overlapping ranges in one change of a vektonn index");
+		for (int i = 0; i < edit->nputs; i++)
+		{
+			VkEditPut  *put = &edit->puts[i];
+
+			if (put->page == page)
+				delta_add(delta, put->offset, put->length, put->data ? put->data : put->small);
+		}
+	}
+	else if (edit->modes[page] == VK_EDIT_COPY)
+	{
+		PageHeader	new = (PageHeader) edit->copies[page];
+
+		delta_compare(delta, old, (Page) new, 0, new->pd_lower);
+		delta_compare(delta, old, (Page) new, new->pd_upper, BLCKSZ);
+		if (delta->length > MAX_DELTA)
+			edit->modes[page] = VK_EDIT_IMAGE;
+	}
+}
+
+/* Inside the critical section: changes the buffer's page. */
+static void
+apply_page(VkEdit *edit, int page)
+{
+	Page		target = BufferGetPage(edit->buffers[page]);
+
+	if (edit->modes[page] != VK_EDIT_PUTS)
+	{
+		memcpy(target, edit->copies[page], BLCKSZ);
+		return;
+	}
+	for (int i = 0; i < edit->nputs; i++)
+	{
+		VkEditPut  *put = &edit->puts[i];
+
+		if (put->page == page)
+			memcpy((char *) target + put->offset, put->data ? put->data : put->small,
+				   put->length);
+	}
+}
+
+void
+vk_edit_commit(VkEdit *edit)
+{
+	bool		logged = RelationNeedsWAL(edit->index->rel) && !edit->index->building;
+	XLogRecPtr	lsn;
+
+	for (int page = 0; page < edit->npages; page++)
+	{
+		/*
+		 * Keep the hole zeroed, as recovery does: bytes that enter the used
+		 * area are then compared with what a standby has there.
+		 */
+		if (edit->modes[page] != VK_EDIT_PUTS)
+		{
+			PageHeader	copy = (PageHeader) edit->copies[page];
+
+			memset((char *) copy + copy->pd_lower, 0, copy->pd_upper - copy->pd_lower);
+		}
+		if (logged)
+			compute_delta(edit, page);
+	}
+
+	START_CRIT_SECTION();
+	for (int page = 0; page < edit->npages; page++)
+	{
+		apply_page(edit, page);
+		MarkBufferDirty(edit->buffers[page]);
+	}
+	if (logged)
+	{
+		XLogBeginInsert();
+		for (int page = 0; page < edit->npages; page++)
+		{
+			bool		image = edit->modes[page] == VK_EDIT_IMAGE;
+
+			XLogRegisterBuffer(page, edit->buffers[page],
+							   image ? REGBUF_FORCE_IMAGE | REGBUF_STANDARD : REGBUF_STANDARD);
+			if (!image)
+				XLogRegisterBufData(page, deltas[page].bytes, deltas[page].length);
+		}
+		lsn = XLogInsert(RM_GENERIC_ID, 0);
+		for (int page = 0; page < edit->npages; page++)
+			PageSetLSN(BufferGetPage(edit->buffers[page]), lsn);
+	}
+	END_CRIT_SECTION();
+
+	for (int page = 0; page < edit->npages; page++)
+		if (edit->copies[page] != NULL)
+			pfree(edit->copies[page]);
+}
+
+void
+vk_edit_commit_release(VkEdit *edit)
+{
+	vk_edit_commit(edit);
+	for (int page = 0; page < edit->npages; page++)
+		UnlockReleaseBuffer(edit->buffers[page]);
+}

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * flat_private.h
+ *	  What the files of src/am/flat share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_FLAT_PRIVATE_H
+#define VK_FLAT_PRIVATE_H
+
+#include "am/flat/flat_page.h"
+
+/* flat_store.c */
+extern void vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout);
+extern VkFlatGroup *vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout);
+
+/* flat_scan.c */
+extern void vk_flat_collect(VkScan *scan, VkStoreRef ref);
+
+/* flat_vacuum.c */
+extern void vk_flat_vacuum(VkVacuum *vacuum, VkStoreRef ref);
+extern bool vk_flat_retire(VkIndex *index, VkStoreRef ref, VkEdit *edit, VkBlockList *blocks);
+extern void vk_flat_stats(VkIndex *index, VkStoreRef ref, VkStoreStats *stats);
+extern void vk_flat_check(VkIndex *index, VkStoreRef ref, VkCheck *check);
+
+#endif							/* VK_FLAT_PRIVATE_H */

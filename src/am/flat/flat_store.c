@@ -1,0 +1,396 @@
+/*-------------------------------------------------------------------------
+ *
+ * flat_store.c
+ *	  The exact store of dense vectors: pages, and insertion.
+ *
+ * A split is a chain of groups.  A group is one page with the heap TIDs (and
+ * codes) of some tens of rows, and the row pages that hold their elements:
+ * slot i of a group lies at byte i * row_bytes of the concatenated data areas
+ * of its row pages, so rows may span pages and none of them is wasted.
+ *
+ * An insertion holds the head page shared, which keeps the store from being
+ * retired, and the group exclusively, which owns its slots and row pages.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "am/flat/flat_private.h"
+
+/*
+ * A row on up to this many pages is written in one WAL record with its group;
+ * a larger one page by page, and becomes visible with the group's record.
+ */
+#define ONE_RECORD_PAGES	(VK_EDIT_MAX_PAGES - 1)
+
+/* Up to this share of a group's slots is given up to fill its last row page. */
+#define LAYOUT_TRADE	8
+
+static int
+layout_blocks(int row_bytes, int capacity)
+{
+	return ((int64) capacity * row_bytes + VK_PAGE_SPACE - 1) / VK_PAGE_SPACE;
+}
+
+static void
+layout_arrays(int row_bytes, int code_bytes, int capacity, VkFlatLayout *layout)
+{
+	layout->capacity = capacity;
+	layout->code_bytes = code_bytes;
+	layout->nblocks = layout_blocks(row_bytes, capacity);
+	layout->blocks = sizeof(VkFlatGroup);
+	layout->metas = layout->blocks + layout->nblocks * sizeof(BlockNumber);
+	layout->codes = layout->metas + (code_bytes > 0 ? capacity * sizeof(VkFlatCode) : 0);
+	layout->tids = layout->codes + (capacity * code_bytes + 1) / 2 * 2;
+	layout->used = layout->tids + capacity * sizeof(ItemPointerData);
+}
+
+/*
+ * The layout of groups with codes of code_bytes.  Deterministic: it is not
+ * stored.  Of the capacities close to the largest, the one that wastes the
+ * least of its pages.
+ */
+void
+vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
+{
+	int			largest = 1;
+	int			best = 1;
+	double		best_pages = 0;
+
+	for (;;)
+	{
+		layout_arrays(row_bytes, code_bytes, largest + 1, layout);
+		if (layout->used > (int) VK_PAGE_SPACE)
+			break;
+		largest++;
+	}
+	for (int capacity = largest; capacity > largest - 1 - largest / LAYOUT_TRADE; capacity--)
+	{
+		double		pages;
+
+		if (capacity < 1)
+			break;
+		pages = (1.0 + layout_blocks(row_bytes, capacity)) / capacity;
+		if (best_pages == 0 || pages < best_pages)
+		{
+			best = capacity;
+			best_pages = pages;
+		}
+	}
+	layout_arrays(row_bytes, code_bytes, best, layout);
+}
+
+/* The group on a locked page, checked, and its layout. */
+VkFlatGroup *
+vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout)
+{
+	Page		page = BufferGetPage(buffer);
+	VkFlatGroup *group = VkPageGetFlatGroup(page);
+
+	if (layout->capacity == 0 || layout->code_bytes != group->code_bytes)
+	{
+		if (group->code_bytes > VK_PAGE_SPACE / 2)
+			vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
+								 "A group has codes of %u bytes.", group->code_bytes);
+		vk_flat_layout(index->info.row_bytes, group->code_bytes, layout);
+	}
+	if (group->capacity != layout->capacity || group->nslots > group->capacity ||
+		group->nfree > group->nslots || group->nblocks > layout->nblocks ||
+		group->nblocks < layout_blocks(index->info.row_bytes, group->nslots) ||
+		(group->codec != 0 && group->code_bytes == 0) ||
+		((PageHeader) page)->pd_lower != MAXALIGN(SizeOfPageHeaderData) + layout->used)
+		vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
+							 "The header of a group is inconsistent.");
+	return group;
+}
+
+/* ------------------------------------------------------------------------
+ * Groups
+ * ------------------------------------------------------------------------ */
+
+static void
+group_init(VkIndex *index, Page page)
+{
+	VkFlatLayout layout;
+	VkFlatGroup *group = VkPageGetFlatGroup(page);
+
+	vk_flat_layout(index->info.row_bytes, 0, &layout);
+	memset(group, 0, layout.used);
+	group->capacity = layout.capacity;
+	group->code_bytes = layout.code_bytes;
+	group->free_next = InvalidBlockNumber;
+	VkPageSetUsed(page, layout.used);
+}
+
+static BlockNumber
+flat_create(VkIndex *index, uint32 split_id)
+{
+	Buffer		buffer = vk_page_allocate(index);
+	BlockNumber block = BufferGetBlockNumber(buffer);
+	VkEdit		edit;
+	Page		page;
+	VkFlatHead *head;
+
+	vk_edit_start(&edit, index);
+	page = vk_edit_new(&edit, buffer, VK_PAGE_FLAT_HEAD, split_id);
+	head = VkPageGetFlatHead(page);
+	head->ngroups = 0;
+	head->first = head->last = head->insert = head->free = InvalidBlockNumber;
+	head->unused = 0;
+	VkPageSetUsed(page, sizeof(*head));
+	vk_edit_commit_release(&edit);
+	return block;
+}
+
+/* Makes the top of the free stack the group that takes rows. */
+static void
+pop_free_group(VkIndex *index, Buffer head_buffer, VkFlatHead *head, uint32 split_id)
+{
+	BlockNumber block = head->free;
+	Buffer		buffer = vk_page_read(index, block, VK_PAGE_FLAT_GROUP, split_id,
+									  BUFFER_LOCK_EXCLUSIVE);
+	VkFlatGroup *group = VkPageGetFlatGroup(BufferGetPage(buffer));
+	VkEdit		edit;
+	int			page;
+
+	vk_edit_start(&edit, index);
+	page = vk_edit_page(&edit, head_buffer);
+	vk_edit_put_uint32(&edit, page, &head->insert, block);
+	vk_edit_put_uint32(&edit, page, &head->free, group->free_next);
+	page = vk_edit_page(&edit, buffer);
+	vk_edit_put_uint16(&edit, page, &group->flags, group->flags & ~VK_FLAT_ON_FREE_STACK);
+	vk_edit_put_uint32(&edit, page, &group->free_next, InvalidBlockNumber);
+	vk_edit_commit(&edit);
+	vk_page_release(buffer);
+}
+
+/* Appends a new group to the chain and makes it the one that takes rows. */
+static void
+append_group(VkIndex *index, Buffer head_buffer, VkFlatHead *head, uint32 split_id)
+{
+	Buffer		last = InvalidBuffer;
+	Buffer		new;
+	BlockNumber block;
+	VkEdit		edit;
+	int			page;
+
+	if (head->last != InvalidBlockNumber)
+		last = vk_page_read(index, head->last, VK_PAGE_FLAT_GROUP, split_id,
+							BUFFER_LOCK_EXCLUSIVE);
+	new = vk_page_allocate(index);
+	block = BufferGetBlockNumber(new);
+	vk_edit_start(&edit, index);
+	page = vk_edit_page(&edit, head_buffer);
+	vk_edit_put_uint32(&edit, page, &head->ngroups, head->ngroups + 1);
+	vk_edit_put_uint32(&edit, page, &head->last, block);
+	vk_edit_put_uint32(&edit, page, &head->insert, block);
+	if (last != InvalidBuffer)
+		vk_edit_put_uint32(&edit, vk_edit_page(&edit, last),
+						   &VkPageGetOpaque(BufferGetPage(last))->next, block);
+	else
+		vk_edit_put_uint32(&edit, page, &head->first, block);
+	group_init(index, vk_edit_new(&edit, new, VK_PAGE_FLAT_GROUP, split_id));
+	vk_edit_commit(&edit);
+	vk_page_release(new);
+	if (last != InvalidBuffer)
+		vk_page_release(last);
+}
+
+/* Gives the split a group with room, unless somebody else just did. */
+static void
+next_group(VkIndex *index, VkStoreRef ref, BlockNumber full)
+{
+	Buffer		buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
+									 BUFFER_LOCK_EXCLUSIVE);
+	VkFlatHead *head;
+
+	if (buffer == InvalidBuffer)
+		return;
+	head = VkPageGetFlatHead(BufferGetPage(buffer));
+	if (head->insert == full)
+	{
+		if (head->free != InvalidBlockNumber)
+			pop_free_group(index, buffer, head, ref.split_id);
+		else
+			append_group(index, buffer, head, ref.split_id);
+	}
+	vk_page_release(buffer);
+}
+
+/* ------------------------------------------------------------------------
+ * Insertion
+ * ------------------------------------------------------------------------ */
+
+static int
+choose_slot(const VkFlatGroup *group, const VkFlatLayout *layout)
+{
+	if (group->nfree > 0)
+		for (int slot = 0; slot < group->nslots; slot++)
+			if (!ItemPointerIsValid(&VkFlatTids(group, layout)[slot]))
+				return slot;
+	return group->nslots < group->capacity ? group->nslots : -1;
+}
+
+/* Bytes from..from+length of row page number of a group: part of the edit. */
+static Buffer
+edit_rows(VkEdit *edit, int group_page, VkFlatGroup *group, const VkFlatLayout *layout,
+		  uint32 split_id, int number, int from, const char *data, int length)
+{
+	VkIndex    *index = edit->index;
+	BlockNumber *blocks = VkFlatBlocks(group, layout);
+	Buffer		buffer;
+	Page		page;
+	int			edit_page;
+
+	if (number >= group->nblocks)
+	{
+		buffer = vk_page_allocate(index);
+		page = vk_edit_new(edit, buffer, VK_PAGE_FLAT_ROWS, split_id);
+		memset(VkPageData(page), 0, from);
+		memcpy(VkPageData(page) + from, data, length);
+		VkPageSetUsed(page, from + length);
+		vk_edit_put_uint32(edit, group_page, &blocks[number], BufferGetBlockNumber(buffer));
+		return buffer;
+	}
+	buffer = vk_page_read(index, blocks[number], VK_PAGE_FLAT_ROWS, split_id,
+						  BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	edit_page = vk_edit_page(edit, buffer);
+	vk_edit_put(edit, edit_page, VkPageData(page) + from, data, length);
+	if (((PageHeader) page)->pd_lower < MAXALIGN(SizeOfPageHeaderData) + from + length)
+		vk_edit_put_uint16(edit, edit_page, &((PageHeader) page)->pd_lower,
+						   MAXALIGN(SizeOfPageHeaderData) + from + length);
+	return buffer;
+}
+
+/* Writes pages first..last of a row whose group is on buffer, into one edit. */
+static int
+edit_row_pages(VkEdit *edit, int group_page, VkFlatGroup *group, const VkFlatLayout *layout,
+			   uint32 split_id, int64 start, const char *elements, int first, int last,
+			   Buffer *buffers)
+{
+	int64		end = start + edit->index->info.row_bytes;
+	int			nbuffers = 0;
+
+	for (int number = first; number <= last; number++)
+	{
+		int64		from = Max(start, (int64) number * VK_PAGE_SPACE);
+		int64		to = Min(end, (int64) (number + 1) * VK_PAGE_SPACE);
+
+		buffers[nbuffers++] = edit_rows(edit, group_page, group, layout, split_id, number,
+										from - (int64) number * VK_PAGE_SPACE,
+										elements + (from - start), to - from);
+	}
+	if (last >= group->nblocks)
+		vk_edit_put_uint16(edit, group_page, &group->nblocks, last + 1);
+	return nbuffers;
+}
+
+static void
+edit_slot(VkEdit *edit, int page, VkFlatGroup *group, const VkFlatLayout *layout, int slot,
+		  ItemPointer tid)
+{
+	vk_edit_put(edit, page, &VkFlatTids(group, layout)[slot], tid, sizeof(*tid));
+	if (slot == group->nslots)
+		vk_edit_put_uint16(edit, page, &group->nslots, slot + 1);
+	else
+		vk_edit_put_uint16(edit, page, &group->nfree, group->nfree - 1);
+}
+
+static void
+write_row(VkIndex *index, Buffer group_buffer, VkFlatGroup *group, const VkFlatLayout *layout,
+		  uint32 split_id, int slot, ItemPointer tid, const char *elements)
+{
+	int64		start = (int64) slot * index->info.row_bytes;
+	int			first = start / VK_PAGE_SPACE;
+	int			last = (start + index->info.row_bytes - 1) / VK_PAGE_SPACE;
+	Buffer		buffers[ONE_RECORD_PAGES];
+	int			nbuffers;
+	VkEdit		edit;
+	int			page;
+
+	/* all but the last pages on their own: nobody looks before the slot is taken */
+	while (last - first + 1 > ONE_RECORD_PAGES)
+	{
+		vk_edit_start(&edit, index);
+		page = vk_edit_page(&edit, group_buffer);
+		(void) edit_row_pages(&edit, page, group, layout, split_id, start, elements,
+							  first, first, buffers);
+		vk_edit_commit(&edit);
+		vk_page_release(buffers[0]);
+		first++;
+	}
+	vk_edit_start(&edit, index);
+	page = vk_edit_page(&edit, group_buffer);
+	nbuffers = edit_row_pages(&edit, page, group, layout, split_id, start, elements,
+							  first, last, buffers);
+	edit_slot(&edit, page, group, layout, slot, tid);
+	vk_edit_commit(&edit);
+	for (int i = 0; i < nbuffers; i++)
+		vk_page_release(buffers[i]);
+}
+
+static bool
+flat_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct varlena *value)
+{
+	VkFlatLayout layout = {0};
+
+	for (;;)
+	{
+		Buffer		head_buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
+											  BUFFER_LOCK_SHARE);
+		BlockNumber block;
+
+		CHECK_FOR_INTERRUPTS();
+		if (head_buffer == InvalidBuffer)
+			return false;
+		block = VkPageGetFlatHead(BufferGetPage(head_buffer))->insert;
+		if (block != InvalidBlockNumber)
+		{
+			Buffer		buffer = vk_page_read(index, block, VK_PAGE_FLAT_GROUP, ref.split_id,
+											  BUFFER_LOCK_EXCLUSIVE);
+			VkFlatGroup *group = vk_flat_group(index, buffer, &layout);
+			int			slot = choose_slot(group, &layout);
+
+			if (slot >= 0)
+			{
+				write_row(index, buffer, group, &layout, ref.split_id, slot, tid,
+						  (const char *) ((const VkVector *) value)->x);
+				vk_page_release(buffer);
+				vk_page_release(head_buffer);
+				return true;
+			}
+			vk_page_release(buffer);
+		}
+		vk_page_release(head_buffer);
+		next_group(index, ref, block);
+	}
+}
+
+/* A float32 scan at memory bandwidth, and some overhead per page. */
+#define SECONDS_PER_BYTE	1e-10
+#define SECONDS_PER_PAGE	3e-7
+
+static void
+flat_cost(const VkIndexInfo *info, double rows, double k, double *seconds, double *pages)
+{
+	double		bytes = rows * (info->row_bytes + sizeof(ItemPointerData));
+
+	*pages = ceil(bytes / VK_PAGE_SPACE) + 1;
+	*seconds = bytes * SECONDS_PER_BYTE + *pages * SECONDS_PER_PAGE;
+}
+
+const VkStoreOps vk_flat_store = {
+	.name = "flat",
+	.approximate = false,
+	.create = flat_create,
+	.insert = flat_insert,
+	.collect = vk_flat_collect,
+	.vacuum = vk_flat_vacuum,
+	.retire = vk_flat_retire,
+	.stats = vk_flat_stats,
+	.check = vk_flat_check,
+	.cost = flat_cost,
+};
