@@ -201,9 +201,10 @@ suite_fuzz() {
 	done
 }
 # New inputs go to a corpus that the next run starts with, beside the seeds in the tree.
+# The sanitizer's list of freed memory is kept short, else it fills the memory limit.
 run_fuzz() {
 	mkdir -p "$RUN_DIR/corpus/$1"
-	build "build/fuzz/$1" && "$SRC_DIR/build/fuzz/$1" -max_total_time="${FUZZ_SECONDS:-15}" \
-		-artifact_prefix="$RUN_DIR/corpus/" -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
+	build "build/fuzz/$1" && ASAN_OPTIONS=quarantine_size_mb=16 "$SRC_DIR/build/fuzz/$1" -max_total_time="${FUZZ_SECONDS:-15}" \
+		-artifact_prefix="$RUN_DIR/corpus/" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 		"$RUN_DIR/corpus/$1" "$SRC_DIR/test/fuzz/seeds/$1"
 }

@@ -62,3 +62,10 @@ ALTER TABLE types_more DROP CONSTRAINT types_more_v_check, ALTER v TYPE real[];
 SELECT * FROM types_more;
 DROP TABLE types_stored, types_inline, types_more;
 DROP FUNCTION types_copy, types_file;
+
+-- the bytes on disk, as README.md of src/types has them, behind a short varlena header (little-endian)
+CREATE EXTENSION IF NOT EXISTS pageinspect;
+CREATE TABLE types_bytes (v vector, h halfvec, s sparsevec);
+INSERT INTO types_bytes VALUES ('[1,-2.5]', '[1,-2.5]', '{5:-2.5,1:1}/9');
+SELECT encode(attr, 'hex') AS bytes FROM heap_page_item_attrs(get_raw_page('types_bytes', 0), 'types_bytes'), unnest(t_attrs) attr;
+DROP TABLE types_bytes;
