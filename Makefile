@@ -12,6 +12,9 @@
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
 #   make bench-kernels   speed of the distance kernels beside memory bandwidth
 #   make fuzz          the fuzz targets of test/fuzz, FUZZ_SECONDS=15 each
+#   make asan            with address and undefined-behaviour sanitizers
+#   make test-assert     on a PostgreSQL with assertions, built from source once
+#   make valgrind        under valgrind, on the same PostgreSQL
 #   make format          C files in PostgreSQL's layout (pgindent's tool and options)
 #   make dist            vektonn-VERSION.tar.gz of what is committed
 #
@@ -38,7 +41,8 @@ EXTRA_CLEAN = sql/vektonn--*.sql build
 
 # The entry points below must run where PostgreSQL is not installed yet.
 .DEFAULT_GOAL := all
-ENTRY_POINTS  := test test-pg installcheck check-one gates fuzz format dist
+ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz \
+                 format dist
 ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
 include vektonn.mk
@@ -123,6 +127,12 @@ test:
 	test/run.sh all
 test-pg:
 	test/chroot.sh $(or $(PG),17)
+asan:
+	test/variant.sh asan
+test-assert:
+	test/variant.sh assert
+valgrind:
+	test/variant.sh valgrind
 installcheck:
 	test/run.sh dev-regress $(REGRESS)
 check-one:

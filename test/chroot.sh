@@ -30,7 +30,8 @@ if [ ! -e "$root/vektonn_made" ]; then
 	rm -rf "$root"
 	debootstrap --variant=minbase "$release" "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$chroots/$release.log" 2>&1 ||
 		{ tail "$chroots/$release.log"; die "debootstrap failed: $chroots/$release.log"; }
-	# git is how the source is told from what was built of it.
+	# A mirror that stands still is as good as any.
+	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/99vektonn"
 	chroot "$root" sh -c 'apt-get update -q && apt-get install -y -q --no-install-recommends make' >>"$chroots/$release.log" 2>&1 ||
 		die "apt-get failed: $chroots/$release.log"
 	touch "$root/vektonn_made"

@@ -16,6 +16,11 @@
 #error "vektonn supports PostgreSQL 15, 16, 17 and 18"
 #endif
 
+/* VARSIZE and its kin moved out of postgres.h, d952373a987 (16). */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* One check for every class of object, c727f511bd7 (16). */
 #if PG_VERSION_NUM >= 160000
 #define vk_server_aclcheck(server, role, mode) \

@@ -14,6 +14,7 @@
 
 #include "fmgr.h"
 
+#include "compat/pgcompat.h"
 #include "types/elem.h"
 
 /* vector and halfvec: a dense array of dim elements. */

@@ -125,11 +125,25 @@ private_install() {
 		done
 		# A vektonn of the user's is not what is tested.
 		rm -f "$PG_ROOT$PG_LIB"/vektonn* "$PG_ROOT$PG_SHARE"/extension/vektonn*
+		[ -z "${VK_SERVER_WRAPPER:-}" ] || wrap_server
 		touch "$PG_ROOT/complete"
 	fi
 	build all
 	build DESTDIR="$PG_ROOT" install >/dev/null
 	copy_tests
+}
+
+# Puts a script in the place of the server, that sets up what watches it.  The
+# work of initdb stays unwatched: it is slow, and does not concern us.
+wrap_server() {
+	mv "$PRIV_BIN/postgres" "$PRIV_BIN/postgres.bin"
+	cat >"$PRIV_BIN/postgres" <<-EOF
+		#!/bin/bash
+		case " \$* " in *" --boot "* | *" --single "* | *" -V "* | *" --check "*) exec "\$0.bin" "\$@" ;; esac
+		$VK_SERVER_WRAPPER
+		exec \$run "\$0.bin" "\$@"
+	EOF
+	chmod 755 "$PRIV_BIN/postgres"
 }
 
 # The user PostgreSQL runs as may be unable to read the source tree, and
