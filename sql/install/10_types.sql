@@ -11,7 +11,7 @@ BEGIN
 			AND typname IN ('vector', 'halfvec', 'sparsevec');
 	IF taken IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
-			MESSAGE = pg_catalog.format('schema %s already has a type named %s', '@extschema@', taken),
+			MESSAGE = pg_catalog.format('types already exist in schema %s: %s', '@extschema@', taken),
 			DETAIL = 'vektonn creates the types vector, halfvec and sparsevec in its schema.',
 			HINT = 'Choose another schema: CREATE SCHEMA vk; CREATE EXTENSION vektonn SCHEMA vk.';
 	END IF;

@@ -20,30 +20,34 @@
 
 /* These functions may be called by hand, with any array. */
 static float8 *
-state_elements(ArrayType *state, int *dim)
+state_elements(ArrayType *state, VkElem elem, const char *verb, int *dim)
 {
 	if (ARR_NDIM(state) != 1 || ARR_DIMS(state)[0] < 1 ||
-		ARR_DIMS(state)[0] > VK_MAX_DIM + 1 ||
 		ARR_HASNULL(state) || ARR_ELEMTYPE(state) != FLOAT8OID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected state array"),
+				 errmsg("%s_%s: expected state array", vk_elem_name(elem), verb),
 				 errdetail("The state of avg is an array of the number of rows and the sum of each element.")));
 	*dim = ARR_DIMS(state)[0] - 1;
 	return (float8 *) ARR_DATA_PTR(state);
 }
 
+/* No rows yet.  The sums are -0, to which every number adds up to itself. */
 static ArrayType *
 new_state(int dim)
 {
 	size_t		size = ARR_OVERHEAD_NONULLS(1) + sizeof(float8) * (dim + 1);
 	ArrayType  *state = palloc0(size);
+	float8	   *sums;
 
 	SET_VARSIZE(state, size);
 	state->ndim = 1;
 	state->elemtype = FLOAT8OID;
 	ARR_DIMS(state)[0] = dim + 1;
 	ARR_LBOUND(state)[0] = 1;
+	sums = (float8 *) ARR_DATA_PTR(state);
+	for (int i = 0; i < dim; i++)
+		sums[i + 1] = -0.0;
 	return state;
 }
 
@@ -52,13 +56,14 @@ new_state(int dim)
  * which lets us change it, else a copy.  Of an empty one, a zero state.
  */
 static float8 *
-writable_state(FunctionCallInfo fcinfo, VkElem elem, int dim, ArrayType **state)
+writable_state(FunctionCallInfo fcinfo, VkElem elem, const char *verb, int dim,
+			   ArrayType **state)
 {
 	int			state_dim;
 	float8	   *sums;
 
 	*state = PG_GETARG_ARRAYTYPE_P(0);
-	sums = state_elements(*state, &state_dim);
+	sums = state_elements(*state, elem, verb, &state_dim);
 	if (state_dim == 0)
 	{
 		*state = new_state(dim);
@@ -84,7 +89,7 @@ dense_accum(FunctionCallInfo fcinfo, VkElem elem)
 {
 	VkVector   *vec = PG_GETARG_VKVECTOR_P(1);
 	ArrayType  *state;
-	float8	   *sums = writable_state(fcinfo, elem, vec->dim, &state);
+	float8	   *sums = writable_state(fcinfo, elem, "accum", vec->dim, &state);
 
 	sums[0] += 1;
 	for (int i = 0; i < vec->dim; i++)
@@ -98,16 +103,16 @@ dense_combine(FunctionCallInfo fcinfo, VkElem elem)
 {
 	ArrayType  *other = PG_GETARG_ARRAYTYPE_P(1);
 	int			dim;
-	float8	   *added = state_elements(other, &dim);
+	float8	   *added = state_elements(other, elem, "combine", &dim);
 	ArrayType  *state;
 	float8	   *sums;
 
 	if (dim == 0)
 	{
-		(void) state_elements(PG_GETARG_ARRAYTYPE_P(0), &dim);
+		(void) state_elements(PG_GETARG_ARRAYTYPE_P(0), elem, "combine", &dim);
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	}
-	sums = writable_state(fcinfo, elem, dim, &state);
+	sums = writable_state(fcinfo, elem, "combine", dim, &state);
 	sums[0] += added[0];
 	for (int i = 0; i < dim; i++)
 		add_to_sum(sums, i, added[i + 1]);
@@ -119,7 +124,7 @@ static pg_attribute_always_inline Datum
 dense_avg(FunctionCallInfo fcinfo, VkElem elem)
 {
 	int			dim;
-	float8	   *sums = state_elements(PG_GETARG_ARRAYTYPE_P(0), &dim);
+	float8	   *sums = state_elements(PG_GETARG_ARRAYTYPE_P(0), elem, "avg", &dim);
 	VkVector   *result;
 
 	if (sums[0] == 0)

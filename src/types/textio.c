@@ -215,7 +215,7 @@ read_number(Cursor *cursor, VkElem elem, int element, float *value)
 {
 	const char *begin;
 	const char *end;
-	bool		overflow = false;
+	bool		unfit = false;
 
 	skip_space(cursor);
 	begin = cursor->at;
@@ -228,14 +228,15 @@ read_number(Cursor *cursor, VkElem elem, int element, float *value)
 		*value = strtof(begin, &stop);
 		if (stop == begin)
 			return fail_syntax(cursor, element, "a number");
-		overflow = errno == ERANGE && isinf(*value);
+		/* a sparsevec refuses what becomes zero, as it would vanish */
+		unfit = errno == ERANGE && (isinf(*value) || (elem == VK_ELEM_SPARSE && *value == 0));
 		end = stop;
 		if (isnan(*value))
 			return fail(cursor, VK_READ_NAN, element, begin, end - begin);
-		if (isinf(*value) && !overflow)
+		if (isinf(*value) && !unfit)
 			return fail(cursor, VK_READ_INFINITE, element, begin, end - begin);
 	}
-	if (overflow ||
+	if (unfit ||
 		(elem == VK_ELEM_FLOAT2 && !vk_half_is_finite(vk_float_to_half(*value))))
 		return fail(cursor, VK_READ_OUT_OF_RANGE, element, begin, end - begin);
 	cursor->at = end;

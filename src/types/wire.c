@@ -73,12 +73,13 @@ bool
 vk_wire_dense_header(const unsigned char *data, size_t len, VkElem elem,
 					 int typmod, int *dim, VkReadError *error)
 {
-	int16_t		unused;
+	int			unused;
 
 	if (len < VK_WIRE_DENSE_HEADER)
 		return fail(error, VK_READ_SHORT, len, VK_WIRE_DENSE_HEADER);
-	*dim = (int16_t) get16(data);
-	unused = (int16_t) get16(data + 2);
+	/* unsigned, so that what is out of range is too large, never too small */
+	*dim = get16(data);
+	unused = get16(data + 2);
 	if (!check_dim(error, *dim, VK_MAX_DIM, typmod))
 		return false;
 	if (unused != 0)

@@ -9,7 +9,7 @@ SELECT expression, pg_temp.answer(replace('SELECT ' || expression, '@', 'vector'
 FROM unnest(ARRAY[
 	$$avg(v) FROM unnest('{"[1,2,3]","[3,5,7]"}'::@[]) v$$, $$sum(v) FROM unnest('{"[1,2,3]","[3,5,7]"}'::@[]) v$$,
 	$$avg(v) FROM unnest('{"[1,2,3]","[3,5,7]",NULL}'::@[]) v$$, $$sum(v) FROM unnest('{NULL,"[1,2,3]","[3,5,7]",NULL}'::@[]) v$$,
-	$$avg(v) FROM unnest('{}'::@[]) v$$, $$sum(v) FROM unnest('{}'::@[]) v$$, $$avg(v) FROM unnest('{NULL}'::@[]) v$$,
+	$$avg(v) FROM unnest('{"[-0,0]","[-0,-0]"}'::@[]) v$$, $$avg(v) FROM unnest('{}'::@[]) v$$, $$sum(v) FROM unnest('{}'::@[]) v$$, $$avg(v) FROM unnest('{NULL}'::@[]) v$$,
 	$$avg(v) FROM unnest('{"[1,2]","[3]"}'::@[]) v$$, $$sum(v) FROM unnest('{"[1,2]","[3]"}'::@[]) v$$,
 	$$avg(v) FROM unnest('{"[1,65504]","[1,65504]"}'::@[]) v$$, $$sum(v) FROM unnest('{"[1,65504]","[1,65504]"}'::@[]) v$$,
 	$$array_agg(a) FROM (SELECT avg(v) OVER (ORDER BY n) a FROM unnest('{"[1]","[3]","[8]"}'::@[]) WITH ORDINALITY u(v, n)) w$$,
@@ -25,7 +25,7 @@ SELECT expression, pg_temp.answer('SELECT ' || expression) FROM unnest(ARRAY[
 	$$vector_accum('{}', '[1]')$$, $$vector_accum('{1,NULL}', '[1]')$$, $$vector_accum('{{1,2}}', '[1]')$$, $$vector_accum('{1,2,3}', '[1]')$$,
 	$$vector_accum('{1,1e308}', '[1]')$$, $$vector_accum('{1,Infinity}', '[1]')$$, $$vector_combine('{1,1e308}', '{1,1e308}')$$, $$vector_combine('{1,2,3}', '{1,2}')$$,
 	$$vector_combine('{}', '{1}')$$, $$vector_avg('{0}')$$, $$vector_avg('{0,0}')$$, $$vector_avg('{1}')$$, $$vector_avg('{1,NaN}')$$, $$vector_avg('{1,1e39}')$$, $$vector_avg('{NaN,1}')$$,
-	$$halfvec_avg('{1,65520}')$$, $$vector_accum(array_fill(0::float8, ARRAY[16002]), '[1]')$$, $$halfvec_accum('{1,2}', '[1]')$$, $$halfvec_combine('{1,2}', '{1,2}')$$
+	$$halfvec_avg('{1,65520}')$$, $$halfvec_avg(array_fill(0::float8, ARRAY[16002]))$$, $$vector_accum(array_fill(0::float8, ARRAY[16002]), '[1]')$$, $$halfvec_accum('{1,2}', '[1]')$$, $$halfvec_combine('{1,2}', '{1,2}')$$
 ]) WITH ORDINALITY e(expression, n) ORDER BY n;
 
 -- parallel: partial aggregates in workers, combined to the same result
