@@ -73,7 +73,8 @@ clean-modules:
 UNIT_TESTS := $(patsubst test/unit/%.c,build/unit/%,$(wildcard test/unit/*_test.c))
 unit_links  = $(shell sed -n 's/.*LINKS: *//p' $(1))
 define unit_rule
-$(1): $(patsubst build/unit/%,test/unit/%.c,$(1)) $(call unit_links,$(patsubst build/unit/%,test/unit/%.c,$(1))) .vk_flags
+$(1): $(patsubst build/unit/%,test/unit/%.c,$(1)) $(call unit_links,$(patsubst build/unit/%,test/unit/%.c,$(1))) \
+		test/unit/stubs.c .vk_flags
 	@mkdir -p build/unit
 	$$(CC) $$(CFLAGS) $$(CPPFLAGS) -MF $$@.d -MT $$@ -o $$@ $$(filter %.c %.o,$$^) $$(LDFLAGS) \
 		-L$$(shell $$(PG_CONFIG) --pkglibdir) -L$$(shell $$(PG_CONFIG) --libdir) -lpgcommon -lpgport -lm -lpthread
