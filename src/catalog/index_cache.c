@@ -1,0 +1,258 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_cache.c
+ *	  Definitions of indices and the plans that search them, kept by a backend.
+ *
+ * A search by name must not cost more than the statement it stands for, so
+ * its definition is read once and its statement is planned once per k, set of
+ * filtered attributes and wish for vectors.  The plan is generic: the query
+ * vector does not change which plan is best, and the LIMIT is a constant.
+ *
+ * A change of the catalogue tables (a trigger tells), of the target table or
+ * of a schema's name makes every copy stale; stale ones are dropped at the
+ * next look, not in the callback, which may run at any time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "catalog/index_cache.h"
+
+static VkIndexDef *index_defs = NULL;
+static bool all_stale = false;
+
+/* The catalogue tables, whose changes make everything stale. */
+static Oid	catalog_relations[2];
+
+PG_FUNCTION_INFO_V1(vk_catalog_changed);
+
+static void
+relation_invalidated(Datum arg, Oid relation)
+{
+	if (relation == InvalidOid || relation == catalog_relations[0] || relation == catalog_relations[1])
+		all_stale = true;
+	for (VkIndexDef *def = index_defs; def; def = def->next)
+		if (relation == def->target)
+			def->stale = true;
+}
+
+static void
+schema_invalidated(Datum arg, int cache, uint32 hash)
+{
+	all_stale = true;
+}
+
+/*
+ * Statement trigger of the catalogue tables: tells every backend, at commit,
+ * that the table has changed.
+ */
+Datum
+vk_catalog_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "vk_catalog_changed was not called as a trigger");
+	CacheInvalidateRelcache(trigger->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+static void
+index_def_free(VkIndexDef *def)
+{
+	for (int i = 0; i < VK_PLANS_PER_INDEX; i++)
+		if (def->plans[i].plan)
+			SPI_freeplan(def->plans[i].plan);
+	MemoryContextDelete(def->context);
+}
+
+static void
+index_defs_drop_stale(void)
+{
+	VkIndexDef **link = &index_defs;
+
+	while (*link)
+	{
+		VkIndexDef *def = *link;
+
+		if (def->stale || all_stale)
+		{
+			*link = def->next;
+			index_def_free(def);
+		}
+		else
+			link = &def->next;
+	}
+	all_stale = false;
+}
+
+static char *
+row_text(int column)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column);
+
+	return value ? value : "";
+}
+
+static Datum
+row_datum(int column)
+{
+	bool		isnull;
+
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+}
+
+/* Split attributes and their types, from two arrays of the row. */
+static void
+index_def_splits(VkIndexDef *def, int names_column, int types_column)
+{
+	Datum	   *names;
+	Datum	   *types;
+	int			num_types;
+
+	deconstruct_array(DatumGetArrayTypeP(row_datum(names_column)), TEXTOID, -1, false, TYPALIGN_INT,
+					  &names, NULL, &def->num_splits);
+	deconstruct_array(DatumGetArrayTypeP(row_datum(types_column)), TEXTOID, -1, false, TYPALIGN_INT,
+					  &types, NULL, &num_types);
+	if (def->num_splits > VK_MAX_SPLIT_ATTRIBUTES || num_types != def->num_splits)
+		elog(ERROR, "index \"%s\" has %d split attributes", def->name, def->num_splits);
+	for (int i = 0; i < def->num_splits; i++)
+	{
+		char	   *type = TextDatumGetCString(types[i]);
+
+		def->splits[i].name = MemoryContextStrdup(def->context, TextDatumGetCString(names[i]));
+		if (!vk_attribute_type_find(type, strlen(type), &def->splits[i].type))
+			elog(ERROR, "attribute type \"%s\" is not known", type);
+	}
+}
+
+/* Columns of the query below. */
+enum
+{
+	COLUMN_TARGET = 1, COLUMN_DIMENSION, COLUMN_SPARSE, COLUMN_SELECT, COLUMN_VECTOR,
+	COLUMN_ORDER, COLUMN_FROM, COLUMN_SPLITS, COLUMN_SPLIT_TYPES, COLUMN_VECTOR_TYPE
+};
+
+static VkIndexDef *
+index_def_load(const char *name, const char *version)
+{
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2] = {CStringGetTextDatum(name), version ? CStringGetTextDatum(version) : 0};
+	char		nulls[3] = {' ', version ? ' ' : 'n', '\0'};
+	MemoryContext context;
+	VkIndexDef *def;
+	Oid			schema = get_namespace_oid("vektonn", false);
+
+	catalog_relations[0] = get_relname_relid("index_def", schema);
+	catalog_relations[1] = get_relname_relid("data_source", schema);
+	if (SPI_execute_with_args("SELECT * FROM vektonn._search_definition($1, $2)", 2, types, values,
+							  nulls, true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not read the definition of index \"%s\"", name);
+	context = AllocSetContextCreate(CacheMemoryContext, "vektonn index definition",
+									ALLOCSET_SMALL_SIZES);
+	def = MemoryContextAllocZero(context, sizeof(VkIndexDef));
+	def->context = context;
+	def->name = MemoryContextStrdup(context, name);
+	def->version = version ? MemoryContextStrdup(context, version) : NULL;
+	def->target = DatumGetObjectId(row_datum(COLUMN_TARGET));
+	def->dimension = DatumGetInt32(row_datum(COLUMN_DIMENSION));
+	def->sparse = DatumGetBool(row_datum(COLUMN_SPARSE));
+	def->vector_type = DatumGetObjectId(row_datum(COLUMN_VECTOR_TYPE));
+	def->select_list = MemoryContextStrdup(context, row_text(COLUMN_SELECT));
+	def->vector_column = MemoryContextStrdup(context, row_text(COLUMN_VECTOR));
+	def->order_by = MemoryContextStrdup(context, row_text(COLUMN_ORDER));
+	def->from = MemoryContextStrdup(context, row_text(COLUMN_FROM));
+	index_def_splits(def, COLUMN_SPLITS, COLUMN_SPLIT_TYPES);
+	return def;
+}
+
+VkIndexDef *
+vk_index_def_get(const char *name, const char *version)
+{
+	static bool registered = false;
+	VkIndexDef *def;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(relation_invalidated, 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, schema_invalidated, 0);
+		registered = true;
+	}
+	index_defs_drop_stale();
+	for (def = index_defs; def; def = def->next)
+	{
+		if (strcmp(def->name, name) == 0 &&
+			(version ? def->version && strcmp(def->version, version) == 0 : !def->version))
+			return def;
+	}
+	def = index_def_load(name, version);
+	def->next = index_defs;
+	index_defs = def;
+	return def;
+}
+
+static SPIPlanPtr
+search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
+{
+	StringInfoData sql;
+	Oid			types[1 + VK_MAX_SPLIT_ATTRIBUTES];
+	int			num_types = 0;
+	const char *glue = "WHERE";
+	SPIPlanPtr	plan;
+
+	initStringInfo(&sql);
+	types[num_types++] = def->vector_type;
+	appendStringInfo(&sql, "SELECT %s, %s FROM %s t ", def->select_list,
+					 vectors ? def->vector_column : "NULL", def->from);
+	for (int i = 0; i < def->num_splits; i++)
+	{
+		if (!(filter & (1U << i)))
+			continue;
+		types[num_types++] = vk_attribute_types[def->splits[i].type].typid;
+		appendStringInfo(&sql, "%s t.%s OPERATOR(pg_catalog.=) $%d ", glue,
+						 quote_identifier(def->splits[i].name), num_types);
+		glue = "AND";
+	}
+	appendStringInfo(&sql, "ORDER BY %s LIMIT %d", def->order_by, k);
+
+	plan = SPI_prepare_cursor(sql.data, num_types, types, CURSOR_OPT_GENERIC_PLAN);
+	if (!plan)
+		elog(ERROR, "could not prepare \"%s\": %s", sql.data, SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	return plan;
+}
+
+SPIPlanPtr
+vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors)
+{
+	VkSearchPlan *slot;
+	SPIPlanPtr	plan;
+
+	for (int i = 0; i < VK_PLANS_PER_INDEX; i++)
+	{
+		slot = &def->plans[i];
+		if (slot->plan && slot->k == k && slot->filter == filter && slot->vectors == vectors)
+			return slot->plan;
+	}
+	plan = search_plan_prepare(def, k, filter, vectors);
+	slot = &def->plans[def->next_plan];
+	def->next_plan = (def->next_plan + 1) % VK_PLANS_PER_INDEX;
+	if (slot->plan)
+		SPI_freeplan(slot->plan);
+	*slot = (VkSearchPlan)
+	{
+		.plan = plan,.k = k,.filter = filter,.vectors = vectors
+	};
+	return plan;
+}

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_cache.h
+ *	  Definitions of indices and the plans that search them, kept by a backend.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_INDEX_CACHE_H
+#define VK_INDEX_CACHE_H
+
+#include "catalog/attribute.h"
+#include "executor/spi.h"
+
+#define VK_MAX_SPLIT_ATTRIBUTES 31
+
+typedef struct VkSplitAttribute
+{
+	char	   *name;
+	VkAttributeType type;
+} VkSplitAttribute;
+
+/* One prepared search: of a k, a set of filtered split attributes, with or without vectors. */
+typedef struct VkSearchPlan
+{
+	SPIPlanPtr	plan;
+	int			k;
+	uint32		filter;			/* bit i: split attribute i is given */
+	bool		vectors;
+} VkSearchPlan;
+
+#define VK_PLANS_PER_INDEX	16
+
+typedef struct VkIndexDef
+{
+	MemoryContext context;		/* holds all of it */
+	char	   *name;
+	char	   *version;		/* as asked for; NULL: the current one */
+	Oid			target;
+	int			dimension;
+	bool		sparse;
+	Oid			vector_type;
+	char	   *select_list;	/* distance and attributes; $1 is the query */
+	char	   *vector_column;	/* quoted */
+	char	   *order_by;
+	char	   *from;			/* the target, qualified */
+	int			num_splits;
+	VkSplitAttribute splits[VK_MAX_SPLIT_ATTRIBUTES];	/* sorted by name */
+	VkSearchPlan plans[VK_PLANS_PER_INDEX];
+	int			next_plan;		/* to be replaced next */
+	bool		stale;
+	struct VkIndexDef *next;
+} VkIndexDef;
+
+/*
+ * The definition of an index; an error when there is none.  Valid until the
+ * next call.  SPI must be connected.
+ */
+extern VkIndexDef *vk_index_def_get(const char *name, const char *version);
+
+/* The plan of a search, prepared now or kept from before. */
+extern SPIPlanPtr vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors);
+
+#endif							/* VK_INDEX_CACHE_H */

@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * search.c
+ *	  vektonn.search: the nearest data points of an index, by its name.
+ *
+ * Runs the statement a user could write, with the caller's rights, once per
+ * query vector: SELECT ... FROM table WHERE split = ... ORDER BY vector <->
+ * query LIMIT k.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+#include "catalog/datapoint.h"
+#include "catalog/index_cache.h"
+#include "types/types.h"
+
+#define SEARCH_COLUMNS	5
+
+/* Columns of the statement. */
+#define COLUMN_DISTANCE		1
+#define COLUMN_ATTRIBUTES	2
+#define COLUMN_VECTOR		3
+
+typedef struct VkSearch
+{
+	VkIndexDef *def;
+	int			k;
+	bool		vectors;
+	Datum	   *queries;
+	int			num_queries;
+	uint32		filter;			/* split attributes given */
+	Datum		filter_values[VK_MAX_SPLIT_ATTRIBUTES]; /* those given, in order */
+	int			num_filters;
+} VkSearch;
+
+PG_FUNCTION_INFO_V1(vk_search);
+
+/* One attribute of the split filter. */
+static void
+filter_take(VkSearch *search, const JsonbValue *key, const JsonbValue *given, VkComplaints *complaints)
+{
+	VkIndexDef *def = search->def;
+	VkAttributeValue value;
+
+	for (int i = 0; i < def->num_splits; i++)
+	{
+		if (strncmp(def->splits[i].name, key->val.string.val, key->val.string.len) != 0 ||
+			def->splits[i].name[key->val.string.len] != '\0')
+			continue;
+		if (!vk_attribute_from_json(given, def->splits[i].type, false, &value))
+		{
+			vk_complain(complaints, "SplitFilter attribute '%s' has invalid value: '%s'",
+						def->splits[i].name, vk_json_excerpt(given));
+			return;
+		}
+		search->filter |= 1U << i;
+		search->filter_values[i] = vk_attribute_to_datum(&value);
+		return;
+	}
+}
+
+static bool
+filter_knows(VkIndexDef *def, const JsonbValue *key)
+{
+	for (int i = 0; i < def->num_splits; i++)
+		if (strncmp(def->splits[i].name, key->val.string.val, key->val.string.len) == 0 &&
+			def->splits[i].name[key->val.string.len] == '\0')
+			return true;
+	return false;
+}
+
+/* Upstream's sentence about keys that are no split attributes. */
+static void
+filter_complain_keys(VkIndexDef *def, VkComplaints *complaints)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < def->num_splits; i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", def->splits[i].name);
+	vk_complain(complaints, "SplitFilter attribute keys must be in SplitAttributes: {%s}", names.data);
+}
+
+static void
+search_take_filter(VkSearch *search, Jsonb *filter, VkComplaints *complaints)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&filter->root);
+	JsonbIteratorToken token;
+	JsonbValue	key;
+	JsonbValue	value;
+	bool		unknown = false;
+
+	if (!JB_ROOT_IS_OBJECT(filter))
+	{
+		vk_complain(complaints, "split_filter must be a JSON object of split attributes and values");
+		return;
+	}
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+		if (token == WJB_KEY)
+			unknown |= !filter_knows(search->def, &key);
+	if (unknown)
+		filter_complain_keys(search->def, complaints);
+
+	iterator = JsonbIteratorInit(&filter->root);
+	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	{
+		if (token != WJB_KEY)
+			continue;
+		JsonbIteratorNext(&iterator, &value, true);
+		filter_take(search, &key, &value, complaints);
+	}
+
+	/* From one slot per split attribute to the parameters of the statement. */
+	for (int i = 0; i < search->def->num_splits; i++)
+		if (search->filter & (1U << i))
+			search->filter_values[search->num_filters++] = search->filter_values[i];
+}
+
+static void
+search_check_query(VkSearch *search, Oid type, int i, VkComplaints *complaints)
+{
+	VkIndexDef *def = search->def;
+	int			dimension;
+
+	if (type != def->vector_type)
+	{
+		vk_complain(complaints, def->sparse ? "Vector must be sparse" : "Vector must be dense");
+		return;
+	}
+	dimension = def->sparse ? DatumGetVkSparsevec(search->queries[i])->dim :
+		DatumGetVkVector(search->queries[i])->dim;
+	if (dimension != def->dimension)
+		vk_complain(complaints, "Vector coordinates must have dimension: %d", def->dimension);
+}
+
+/* The array's elements; all that is wrong with the arguments is one error. */
+static void
+search_take_arguments(VkSearch *search, FunctionCallInfo fcinfo)
+{
+	VkComplaints complaints;
+	Oid			type = InvalidOid;
+	bool	   *nulls = NULL;
+
+	vk_complaints_init(&complaints);
+	search->k = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3);
+	search->vectors = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
+	if (!PG_ARGISNULL(2))
+	{
+		ArrayType  *array = PG_GETARG_ARRAYTYPE_P(2);
+		int16		length;
+		bool		by_value;
+		char		alignment;
+
+		type = ARR_ELEMTYPE(array);
+		get_typlenbyvalalign(type, &length, &by_value, &alignment);
+		deconstruct_array(array, type, length, by_value, alignment, &search->queries, &nulls,
+						  &search->num_queries);
+	}
+	if (search->k <= 0)
+		vk_complain(&complaints, "K must be positive");
+	if (search->num_queries == 0)
+		vk_complain(&complaints, "At least one query vector is required");
+	if (!PG_ARGISNULL(4))
+		search_take_filter(search, PG_GETARG_JSONB_P(4), &complaints);
+	for (int i = 0; i < search->num_queries && complaints.count < 10; i++)
+	{
+		if (nulls[i])
+			vk_complain(&complaints, "query vector %d is null", i + 1);
+		else
+			search_check_query(search, type, i, &complaints);
+	}
+	if (complaints.count > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", complaints.text.data)));
+}
+
+/* The rows of one query into the result. */
+static void
+search_put_rows(int query_number, ReturnSetInfo *result)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		Datum		values[SEARCH_COLUMNS];
+		bool		nulls[SEARCH_COLUMNS] = {0};
+
+		values[0] = Int32GetDatum(query_number);
+		values[1] = Int32GetDatum((int) i + 1);
+		values[2] = SPI_getbinval(row, desc, COLUMN_DISTANCE, &nulls[2]);
+		values[3] = SPI_getbinval(row, desc, COLUMN_ATTRIBUTES, &nulls[3]);
+		values[4] = SPI_getbinval(row, desc, COLUMN_VECTOR, &nulls[4]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+/*
+ * vektonn.search(index_name text, index_version text, query_vectors vector[],
+ *				  k int, split_filter jsonb, retrieve_vectors boolean)
+ */
+Datum
+vk_search(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	VkSearch	search = {0};
+	SPIPlanPtr	plan;
+	Datum		values[1 + VK_MAX_SPLIT_ATTRIBUTES];
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("index_name must not be null")));
+	InitMaterializedSRF(fcinfo, 0);
+	SPI_connect();
+	search.def = vk_index_def_get(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	search_take_arguments(&search, fcinfo);
+	plan = vk_index_def_plan(search.def, search.k, search.filter, search.vectors);
+	memcpy(&values[1], search.filter_values, sizeof(Datum) * search.num_filters);
+	for (int i = 0; i < search.num_queries; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		values[0] = search.queries[i];
+		if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+			elog(ERROR, "search of index \"%s\" returned no rows", search.def->name);
+		search_put_rows(i + 1, result);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
