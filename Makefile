@@ -42,7 +42,7 @@ EXTRA_CLEAN = sql/vektonn--*.sql build
 # The entry points below must run where PostgreSQL is not installed yet.
 .DEFAULT_GOAL := all
 ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz \
-                 format dist
+                 format dist demo demo-psql demo-stop
 ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
 include vektonn.mk
@@ -124,6 +124,12 @@ print-%:
 endif
 
 .PHONY: $(ENTRY_POINTS)
+demo:
+	@demo/demo.sh
+demo-psql:
+	@demo/demo.sh psql
+demo-stop:
+	@demo/demo.sh stop
 test:
 	test/run.sh all
 test-pg:
