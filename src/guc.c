@@ -10,14 +10,19 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "distance/distance.h"
 #include "guc.h"
+#include "kafka_bgworker/launcher.h"
 
 void
 vk_guc_init(void)
 {
+	/* What sizes shared memory is fixed at the start, and without it means nothing. */
+	bool		preloaded = process_shared_preload_libraries_in_progress;
+
 	DefineCustomEnumVariable("vektonn.kernel",
 							 "Selects the instruction set of the distance functions.",
 							 "Results do not depend on it.",
@@ -27,6 +32,22 @@ vk_guc_init(void)
 							 PGC_USERSET,
 							 GUC_NOT_IN_SAMPLE,
 							 vk_kernel_check, vk_kernel_assign, NULL);
+
+	DefineCustomIntVariable("vektonn.max_stream_workers",
+							"Sets how many workers of streams there can be, in all databases together.",
+							"Each also takes one of max_worker_processes while it runs.",
+							&vk_max_stream_workers,
+							32, 1, 1024,
+							preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("vektonn.streams",
+							 "Lets streams run.",
+							 "Turn it off on a copy of a server that must not consume.",
+							 &vk_streams_enabled,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("vektonn");
 }

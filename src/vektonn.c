@@ -12,11 +12,13 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "am/am.h"
 #include "compat/pgcompat.h"
 #include "guc.h"
+#include "kafka_bgworker/launcher.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,4 +29,6 @@ _PG_init(void)
 {
 	vk_guc_init();
 	vk_am_init();
+	if (process_shared_preload_libraries_in_progress)
+		vk_launcher_init();
 }

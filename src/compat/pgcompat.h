@@ -98,4 +98,11 @@ vk_extend_init_fork_compat(Relation rel)
 #define vk_class_ownercheck_compat(oid, role)	pg_class_ownercheck(oid, role)
 #endif
 
+/* One check for every class of object, afbfc02983f (16). */
+#if PG_VERSION_NUM >= 160000
+#define vk_database_ownercheck(database, role) object_ownercheck(DatabaseRelationId, database, role)
+#else
+#define vk_database_ownercheck(database, role) pg_database_ownercheck(database, role)
+#endif
+
 #endif							/* VK_PGCOMPAT_H */

@@ -19,7 +19,7 @@ declare -A may=(
 	[src/catalog]="types util"
 	[src/shard]="catalog types util"
 	[src/model]="catalog distance types util"
-	[kafka_bgworker]="catalog util"
+	[kafka_bgworker]="catalog types util"
 )
 # Folders of which outsiders include one header alone.
 declare -A public=([types]=types.h [distance]=distance.h)
