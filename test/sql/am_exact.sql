@@ -12,14 +12,16 @@ END $$;
 -- Compares the distances in order, and the multiset of ids up to ties at the end.
 CREATE FUNCTION am_compare(tab text, op text, query text, cond text, lim int) RETURNS text
 LANGUAGE plpgsql AS $$
-DECLARE q text; a float8[]; b float8[]; c int; used boolean;
+DECLARE q text; a float8[]; b float8[]; ids int[]; c int; used boolean;
 BEGIN
 	q := format('SELECT v OPERATOR(public.%s) %s AS d, id FROM %I %s ORDER BY v OPERATOR(public.%s) %s LIMIT %s',
 		op, query, tab, cond, op, query, lim);
 	SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off;
 	SET LOCAL enable_indexscan = on;
 	used := am_explain(q);
-	EXECUTE format('SELECT array_agg(d), count(DISTINCT id) FROM (%s) s', q) INTO a, c;
+	EXECUTE format('SELECT array_agg(d), array_agg(id) FROM (%s) s', q) INTO a, ids;
+	-- DISTINCT beside array_agg(d) would sort its input, from 16 on.
+	c := (SELECT count(DISTINCT i) FROM unnest(ids) i);
 	SET LOCAL enable_seqscan = on; SET LOCAL enable_sort = on; SET LOCAL enable_indexscan = off;
 	EXECUTE format('SELECT array_agg(d) FROM (%s) s', q) INTO b;
 	IF NOT used THEN RETURN 'index not used: ' || q; END IF;
