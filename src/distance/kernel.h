@@ -46,5 +46,7 @@ extern double vk_sparse_l2_squared(const VkSparse *a, const VkSparse *b);
 extern double vk_sparse_inner_product(const VkSparse *a, const VkSparse *b);
 extern double vk_sparse_l1(const VkSparse *a, const VkSparse *b);
 extern int	vk_sparse_intersection(const VkSparse *a, const VkSparse *b);
+extern void vk_sparse_norms_squared(const VkSparse *a, const VkSparse *b,
+									double *norm_a, double *norm_b);
 
 #endif							/* VK_KERNEL_H */

@@ -13,5 +13,8 @@
 #define VK_FOLD(reg) \
 	(_mm256_castps256_ps128(reg) + _mm256_extractf128_ps(reg, 1))
 #define VK_LOAD_HALF(p)		_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (p)))
+#define VK_MATCH_INDEX(p, index) \
+	_mm256_movemask_ps(_mm256_castsi256_ps( \
+		_mm256_cmpeq_epi32(_mm256_loadu_si256((const __m256i *) (p)), _mm256_set1_epi32(index))))
 #include "distance/kernel_isa.h"
 #endif

@@ -12,6 +12,8 @@
 #define VK_WIDTH			16
 #define VK_FOLD(reg)		fold_512(reg)
 #define VK_LOAD_HALF(p)		_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (p)))
+#define VK_MATCH_INDEX(p, index) \
+	_mm512_cmpeq_epi32_mask(_mm512_loadu_si512(p), _mm512_set1_epi32(index))
 #define FIRST_LANES(n)		((__mmask16) ((1U << (n)) - 1))
 #define VK_LOAD_PART_FLOAT(p, n)	_mm512_maskz_loadu_ps(FIRST_LANES(n), p)
 #define VK_LOAD_PART_HALF(p, n) \

@@ -129,11 +129,13 @@ sparse_ip(const VkSparse *a, const VkSparse *b)
 static double
 sparse_cosine(const VkSparse *a, const VkSparse *b)
 {
+	double		norm_a;
+	double		norm_b;
+
 	if (a->nnz == 0 || b->nnz == 0)
 		return 1.0;
-	return vk_cosine_from_parts(vk_kernels->sparse.inner_product(a, b),
-								vk_sparse_norm_squared(a),
-								vk_sparse_norm_squared(b));
+	vk_sparse_norms_squared(a, b, &norm_a, &norm_b);
+	return vk_cosine_from_parts(vk_kernels->sparse.inner_product(a, b), norm_a, norm_b);
 }
 
 static double
