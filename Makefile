@@ -56,7 +56,8 @@ $(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
 src/distance/%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-math-errno
 ifeq ($(host_cpu),x86_64)
 src/distance/kernel_avx2.o: override CFLAGS += -mavx2 -mf16c
-src/distance/kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
+src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512vnni
+src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
 endif
 
 # The companion modules, each with an own Makefile.

@@ -210,7 +210,7 @@ dot_i8(const int8 *a, const int8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += (int16) (a[i] * b[i]);
+		sum += a[i] * b[i];
 	return sum;
 }
 #define VK_DOT_I8	dot_i8
@@ -223,7 +223,7 @@ dot_u8i8(const uint8 *a, const int8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += (int16) (a[i] * b[i]);
+		sum += a[i] * b[i];
 	return sum;
 }
 #define VK_DOT_U8I8	dot_u8i8
@@ -236,7 +236,7 @@ l1_u8(const uint8 *a, const uint8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += a[i] > b[i] ? a[i] - b[i] : b[i] - a[i];
+		sum += abs(a[i] - b[i]);
 	return sum;
 }
 #define VK_L1_U8	l1_u8
