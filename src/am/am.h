@@ -218,8 +218,8 @@ struct VkStoreOps
 /* am_check.c */
 extern void vk_check_page_seen(VkCheck *check, BlockNumber block);
 extern void vk_check_row_seen(VkCheck *check, ItemPointer tid, BlockNumber block);
-extern void vk_report_corruption(Relation rel, BlockNumber block, const char *format,...)
-			pg_attribute_printf(3, 4) pg_attribute_noreturn();
+pg_noreturn extern void vk_report_corruption(Relation rel, BlockNumber block, const char *format,...)
+			pg_attribute_printf(3, 4);
 
 /* am_meta.c */
 extern VkIndex *vk_index_open(Relation rel);

@@ -29,6 +29,11 @@
 #define vk_server_aclcheck(server, role, mode) pg_foreign_server_aclcheck(server, role, mode)
 #endif
 
+/* pg_noreturn goes before a declaration since 18 (28e04155f17). */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /*
  * 16 gave input functions soft errors (d9f7f5d32): reported to the caller that
  * asked for them, else raised as ever.
