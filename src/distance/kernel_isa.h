@@ -98,9 +98,16 @@ widen_half(VkRegHalf half)
 #define VK_LOAD_HALF(p)		widen_half(*(const VkRegHalfUnaligned *) (p))
 #endif
 
+/*
+ * Elements at any address: compilers that vectorise the loops below align
+ * their loads step by step, which a float at an odd address never becomes.
+ */
+typedef float VkFloatUnaligned __attribute__((aligned(1)));
+typedef VkHalf VkHalfUnaligned __attribute__((aligned(1)));
+
 #ifndef VK_LOAD_PART_FLOAT
 static pg_attribute_always_inline VkReg
-load_part_float(const float *p, int n)
+load_part_float(const VkFloatUnaligned *p, int n)
 {
 	float		part[VK_WIDTH] = {0};
 
@@ -113,7 +120,7 @@ load_part_float(const float *p, int n)
 
 #ifndef VK_LOAD_PART_HALF
 static pg_attribute_always_inline VkReg
-load_part_half(const VkHalf *p, int n)
+load_part_half(const VkHalfUnaligned *p, int n)
 {
 	VkHalf		part[VK_WIDTH] = {0};
 
