@@ -74,7 +74,7 @@ struct VkApplier
 	VkRow	   *rows;			/* in step with messages */
 	bool	   *failed;
 	VkApplyResult *result;
-	MemoryContext batch_context;	/* lives until SPI_finish */
+	MemoryContext batch_context;
 };
 
 VkApplier *
@@ -215,15 +215,10 @@ prepare(const char *statement)
 	return plan;
 }
 
-/*
- * Makes a tuplestore visible to statements under a name.  SPI keeps what it
- * knows of such names in the context that is current here, so that must live
- * as long as the connection.
- */
+/* Makes a tuplestore visible to statements under a name. */
 static void
-name_store(VkApplier *applier, const char *name, Tuplestorestate *store, TupleDesc desc)
+name_store(const char *name, Tuplestorestate *store, TupleDesc desc)
 {
-	MemoryContext old = MemoryContextSwitchTo(applier->batch_context);
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
 
 	enr->md.name = unconstify(char *, name);
@@ -235,7 +230,6 @@ name_store(VkApplier *applier, const char *name, Tuplestorestate *store, TupleDe
 	(void) SPI_unregister_relation(name);
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register relation \"%s\"", name);
-	MemoryContextSwitchTo(old);
 }
 
 /* Runs a statement fed from a store. */
@@ -297,7 +291,7 @@ find_group(VkApplier *applier, uint64 present)
 static void
 flush_group(VkApplier *applier, UpsertGroup *group)
 {
-	name_store(applier, UPSERTS_NAME, group->store, applier->target->desc);
+	name_store(UPSERTS_NAME, group->store, applier->target->desc);
 	if (applier->target->conflict_count > applier->target->key_count)
 	{
 		if (applier->move == NULL)
@@ -338,8 +332,9 @@ typedef struct KeyTable
 	uint32		mask;
 	uint32	   *entries;
 	uint32	   *hashes;			/* in step with entries */
-	int		   *previous;		/* per row: another tombstone of the same key, or -1 */
+	int		   *previous;		/* per row: another message of the same key that counts as well, or -1 */
 	bool	   *dropped;		/* per row: a later message of the key counts */
+	bool	   *late;			/* per row: a tombstone of what a row before it writes */
 } KeyTable;
 
 static uint32
@@ -402,16 +397,23 @@ enter_row(VkApplier *applier, KeyTable *table, int number)
 
 	table->previous[number] = -1;
 	table->dropped[number] = false;
-	if (row->is_delete && before >= 0 &&
-		!same_columns(target, target->permanent, target->permanent_count, row, &applier->rows[before]))
+	table->late[number] = false;
+	if (row->is_delete && before >= 0)
 	{
-		if (!applier->rows[before].is_delete)
+		if (applier->rows[before].is_delete ? table->late[before] :
+			!same_columns(target, target->permanent, target->permanent_count, row, &applier->rows[before]))
 		{
-			/* It does not name the row that is there by then. */
+			/* The row is gone by then, or is one that it does not name. */
 			table->dropped[number] = true;
 			return;
 		}
-		/* Two tombstones that name different rows: both have their say. */
+
+		/*
+		 * Tombstones may name different rows: each has its say.  One behind a
+		 * row of its own does not undo it: the row replaces whatever had its
+		 * key, and goes after that.
+		 */
+		table->late[number] = !applier->rows[before].is_delete;
 		table->previous[number] = before;
 	}
 	else
@@ -431,6 +433,7 @@ find_last_messages(VkApplier *applier, KeyTable *table, int first, int end)
 	table->hashes = palloc(sizeof(uint32) * size);
 	table->previous = (int *) palloc(sizeof(int) * (end - first)) - first;
 	table->dropped = (bool *) palloc(sizeof(bool) * (end - first)) - first;
+	table->late = (bool *) palloc(sizeof(bool) * (end - first)) - first;
 	for (int i = first; i < end; i++)
 	{
 		if (applier->failed[i])
@@ -460,14 +463,14 @@ put_tombstone(const VkTarget *target, Tuplestorestate *store, const VkRow *row, 
 }
 
 static void
-apply_deletes(VkApplier *applier, const KeyTable *table, int first, int end)
+apply_deletes(VkApplier *applier, const KeyTable *table, int first, int end, bool late)
 {
 	const VkTarget *target = applier->target;
 	Tuplestorestate *store = NULL;
 
 	for (int i = first; i < end; i++)
 	{
-		if (table->dropped[i] || !applier->rows[i].is_delete)
+		if (table->dropped[i] || !applier->rows[i].is_delete || table->late[i] != late)
 			continue;
 		if (store == NULL)
 			store = tuplestore_begin_heap(false, false, STORE_KBYTES);
@@ -475,7 +478,7 @@ apply_deletes(VkApplier *applier, const KeyTable *table, int first, int end)
 	}
 	if (store == NULL)
 		return;
-	name_store(applier, DELETES_NAME, store, target->delete_desc);
+	name_store(DELETES_NAME, store, target->delete_desc);
 	if (applier->delete == NULL)
 		applier->delete = prepare(delete_statement(target));
 	run_join(applier->delete);
@@ -516,7 +519,7 @@ apply_upserts(VkApplier *applier, const KeyTable *table, int first, int end)
 	flush_groups(applier);
 }
 
-/* Deletes first, so that a value a deleted row holds in a further unique index is free. */
+/* Deletes first, so that a value a deleted row holds in a further unique index is free; late ones last. */
 static void
 apply_range(VkApplier *applier, int first, int end)
 {
@@ -526,8 +529,9 @@ apply_range(VkApplier *applier, int first, int end)
 
 	forget_stores(applier);
 	find_last_messages(applier, &table, first, end);
-	apply_deletes(applier, &table, first, end);
+	apply_deletes(applier, &table, first, end, false);
 	apply_upserts(applier, &table, first, end);
+	apply_deletes(applier, &table, first, end, true);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(range_context);
 }
@@ -686,7 +690,6 @@ vk_apply(VkApplier *applier, const VkMessage *messages, int count, VkApplyMode m
 	memset(result, 0, sizeof(*result));
 	result->outcomes = palloc0(Max(count, 1));
 	result->failures = palloc(sizeof(VkFailure) * Max(count, 1));
-	applier->batch_context = CurrentMemoryContext;
 	applier->messages = messages;
 	applier->rows = palloc(sizeof(VkRow) * Max(count, 1));
 	applier->failed = palloc0(sizeof(bool) * Max(count, 1));

@@ -484,6 +484,10 @@ ask(void)
 	if (worker.slot->wait_request > worker.slot->wait_answer)
 	{
 		answering_request = worker.slot->wait_request;
+		/* Who waits may have moved the stream just before; the news of it may not have come yet. */
+		read_stream_again(false);
+		if (has_seeks())
+			return;
 		if (worker.partition_count > 0)
 			ask_place(TAG_ENDS, VK_OFFSET_LATEST);
 		else

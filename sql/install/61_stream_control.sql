@@ -232,12 +232,16 @@ COMMENT ON FUNCTION vektonn.alter_stream(text, text, name, text, text, integer, 
 CREATE FUNCTION vektonn.drop_stream(stream_name text, if_exists boolean DEFAULT false) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	s vektonn.stream;
 BEGIN
 	IF if_exists AND NOT EXISTS (SELECT FROM vektonn.stream s WHERE s.stream_name = $1) THEN
 		RAISE NOTICE 'stream "%" does not exist, skipping', $1;
 		RETURN;
 	END IF;
-	DELETE FROM vektonn.stream s WHERE s.stream_id = (vektonn._stream_locked($1)).stream_id;
+	-- Not in the WHERE clause: there it would be looked up again for every stream.
+	s := vektonn._stream_locked($1);
+	DELETE FROM vektonn.stream o WHERE o.stream_id = s.stream_id;
 END $$;
 COMMENT ON FUNCTION vektonn.drop_stream(text, boolean) IS 'ends a stream and forgets its offsets and dead letters; the table stays';
 
