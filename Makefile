@@ -28,8 +28,8 @@ include kafka_bgworker/sources.mk
 # Every C file below src is part of vektonn.so, except modules with an own Makefile.
 SRC_DIRS    = src src/* src/*/*
 MODULE_DIRS = $(patsubst %/Makefile,%,$(wildcard $(if $(WITHOUT_KAFKA),,kafka_bgworker/Makefile) \
-              $(if $(WITHOUT_BLAS),,src/blas/Makefile)))
-SRCS       := $(filter-out src/blas/%,$(wildcard $(addsuffix /*.c,$(SRC_DIRS)))) \
+              $(if $(WITHOUT_BLAS),,src/blas/Makefile) src/yaml/Makefile))
+SRCS       := $(filter-out src/blas/% src/yaml/%,$(wildcard $(addsuffix /*.c,$(SRC_DIRS)))) \
               $(wildcard $(addprefix kafka_bgworker/,$(KAFKA_PRELOAD_SRCS)))
 OBJS       := $(sort $(SRCS:.c=.o))
 
@@ -56,8 +56,7 @@ $(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
 src/distance/%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-math-errno
 ifeq ($(host_cpu),x86_64)
 src/distance/kernel_avx2.o: override CFLAGS += -mavx2 -mf16c
-src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512vnni
-src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
+src/distance/kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
 endif
 
 # The companion modules, each with an own Makefile.
@@ -66,7 +65,7 @@ all install uninstall clean: %: %-modules
 all-modules install-modules uninstall-modules:
 	@set -e; for dir in $(MODULE_DIRS); do $(MAKE) -C $$dir $(@:-modules=); done
 clean-modules:
-	@set -e; for dir in $(patsubst %/Makefile,%,$(wildcard kafka_bgworker/Makefile src/blas/Makefile)); do \
+	@set -e; for dir in $(patsubst %/Makefile,%,$(wildcard kafka_bgworker/Makefile src/blas/Makefile src/yaml/Makefile)); do \
 		$(MAKE) -C $$dir clean; done
 
 # Unit tests: plain C programs without a server.  A line 'LINKS: a.o b.o' in the

@@ -57,7 +57,7 @@ ask() { # list of packages
 	case $answer in y | Y | yes) ;; *) echo "error: nothing installed" >&2; exit 1 ;; esac
 }
 
-packages=(build-essential libopenblas-dev librdkafka-dev libipc-run-perl procps)
+packages=(build-essential libopenblas-dev librdkafka-dev libyaml-dev libipc-run-perl procps)
 if [ -z "${PG_CONFIG:-}" ]; then
 	packages+=("postgresql-$PG" "postgresql-server-dev-$PG")
 fi

@@ -105,19 +105,19 @@ CREATE FUNCTION vektonn.upload_json(data_source_name text, data_source_version t
 COMMENT ON FUNCTION vektonn.upload_json(text, text, jsonb) IS
 	'uploads the body of POST /api/v1/upload/{name}/{version} of Vektonn''s HTTP API';
 
--- With two literals this is also chosen for a stream and a time: then the stream is waited for.
-CREATE FUNCTION vektonn.wait_for(index_name text, index_version text, timeout interval DEFAULT '30 seconds', offsets jsonb DEFAULT NULL) RETURNS boolean
+-- Given literals, this is also chosen for a stream, a time and offsets: then the stream is waited for.
+CREATE FUNCTION vektonn.wait_for(index_name text, index_version text, offsets jsonb DEFAULT NULL, timeout interval DEFAULT '30 seconds') RETURNS boolean
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	index vektonn.index_def;
 BEGIN
 	IF NOT EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1) AND EXISTS (SELECT FROM vektonn.stream s WHERE s.stream_name = $1) THEN
-		RETURN vektonn.wait_for($1, $2::interval);
+		RETURN vektonn.wait_for($1, $2::interval, $3);
 	END IF;
 	index := vektonn._index($1, $2);
 	-- Without a stream, what was uploaded is there.
-	RETURN index.stream_name IS NULL OR vektonn.wait_for(index.stream_name, $3, $4);
+	RETURN index.stream_name IS NULL OR vektonn.wait_for(index.stream_name, $4, $3);
 END $$;
-COMMENT ON FUNCTION vektonn.wait_for(text, text, interval, jsonb) IS
+COMMENT ON FUNCTION vektonn.wait_for(text, text, jsonb, interval) IS
 	'waits until an index has applied all its topic held at the call, or all before the given offsets; false: the time is up';

@@ -52,3 +52,64 @@ CREATE FUNCTION vektonn.search(index_name text, index_version text, query_vector
 	AS 'MODULE_PATHNAME', 'vk_search' LANGUAGE C STABLE ROWS 10;
 COMMENT ON FUNCTION vektonn.search(text, text, @extschema@.sparsevec[], integer, jsonb, boolean) IS
 	'the k nearest data points of a sparse index for each query vector';
+
+CREATE FUNCTION vektonn._search_query(source vektonn.data_source, split_attributes text[], query jsonb,
+	OUT vectors text[], OUT k integer, OUT split_filter jsonb, OUT retrieve_vectors boolean) RETURNS record
+	AS 'MODULE_PATHNAME', 'vk_search_query' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vektonn._search_query(vektonn.data_source, text[], jsonb) IS
+	'a search as the HTTP API writes it, checked';
+
+-- Upstream's order: id attributes, then split attributes, then the others.
+CREATE FUNCTION vektonn._attributes_json(index vektonn.index_def, source vektonn.data_source, attributes jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE
+	RETURN (SELECT jsonb_agg(jsonb_build_object('key', a.n, 'value', jsonb_build_object(lower(left(a.t, 1)) || substr(a.t, 2),
+			CASE a.t WHEN 'DateTime' THEN to_jsonb(regexp_replace(to_char((attributes ->> a.n)::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '\.?0+$', '') || 'Z')
+			ELSE attributes -> a.n END))
+		ORDER BY CASE WHEN a.n = ANY (index.split_attributes) THEN 2 WHEN a.n = ANY (index.id_attributes) THEN 1 ELSE 3 END, a.o)
+		FROM unnest(source.attribute_names, source.attribute_types) WITH ORDINALITY a (n, t, o));
+COMMENT ON FUNCTION vektonn._attributes_json(vektonn.index_def, vektonn.data_source, jsonb) IS
+	'attributes as the HTTP API writes them';
+
+CREATE FUNCTION vektonn._vector_json(v @extschema@.vector) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN jsonb_build_object('isSparse', false, 'coordinates', to_jsonb(v::real[]::double precision[]));
+COMMENT ON FUNCTION vektonn._vector_json(@extschema@.vector) IS 'a vector as the HTTP API writes it';
+
+CREATE FUNCTION vektonn._vector_json(v @extschema@.sparsevec) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN (SELECT jsonb_build_object('isSparse', true,
+			'coordinates', coalesce(jsonb_agg(split_part(e, ':', 2)::real::double precision ORDER BY o), '[]'),
+			'coordinateIndices', coalesce(jsonb_agg(split_part(e, ':', 1)::integer - 1 ORDER BY o), '[]'))
+		FROM regexp_split_to_table(nullif(trim('{}' FROM split_part(v::text, '/', 1)), ''), ',') WITH ORDINALITY x (e, o));
+COMMENT ON FUNCTION vektonn._vector_json(@extschema@.sparsevec) IS 'a sparse vector as the HTTP API writes it';
+
+CREATE FUNCTION vektonn.search_json(index_name text, index_version text, query jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	index vektonn.index_def := vektonn._index($1, $2);
+	source vektonn.data_source;
+	asked record;
+	found jsonb;
+BEGIN
+	SELECT * INTO source FROM vektonn.data_source s WHERE s.data_source_id = index.data_source_id;
+	IF $3 IS NULL THEN
+		RAISE EXCEPTION 'query must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	asked := vektonn._search_query(source, index.split_attributes, $3);
+	IF source.sparse THEN
+		SELECT jsonb_object_agg(r.query_number, r.points) INTO found FROM (
+			SELECT s.query_number, jsonb_agg(jsonb_strip_nulls(jsonb_build_object('vector', vektonn._vector_json(s.vector), 'distance', s.distance))
+				|| jsonb_build_object('attributes', vektonn._attributes_json(index, source, s.attributes)) ORDER BY s.rank) AS points
+			FROM vektonn.search($1, index.version, asked.vectors::@extschema@.sparsevec[], asked.k, asked.split_filter, asked.retrieve_vectors) s GROUP BY 1) r;
+	ELSE
+		SELECT jsonb_object_agg(r.query_number, r.points) INTO found FROM (
+			SELECT s.query_number, jsonb_agg(jsonb_strip_nulls(jsonb_build_object('vector', vektonn._vector_json(s.vector), 'distance', s.distance))
+				|| jsonb_build_object('attributes', vektonn._attributes_json(index, source, s.attributes)) ORDER BY s.rank) AS points
+			FROM vektonn.search($1, index.version, asked.vectors::@extschema@.vector[], asked.k, asked.split_filter, asked.retrieve_vectors) s GROUP BY 1) r;
+	END IF;
+	RETURN (SELECT jsonb_agg(jsonb_build_object('queryVector', v, 'nearestDataPoints', coalesce(found -> o::text, '[]')) ORDER BY o)
+		FROM jsonb_array_elements($3 -> 'queryVectors') WITH ORDINALITY q (v, o));
+END $$;
+COMMENT ON FUNCTION vektonn.search_json(text, text, jsonb) IS
+	'answers the body of POST /api/v1/search/{name}/{version} of Vektonn''s HTTP API';

@@ -27,6 +27,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -521,6 +522,47 @@ vector_take(const VkSource *source, const JsonbValue *json, VkDataPoint *point,
 		sparse_take(source, numbers, point->count, index_numbers, num_indices, point, complaints);
 }
 
+bool
+vk_vector_from_json(const VkSource *source, const JsonbValue *json, VkDataPoint *point,
+					VkComplaints *complaints)
+{
+	int			before = complaints->count;
+
+	vector_take(source, json, point, complaints);
+	return complaints->count == before;
+}
+
+char *
+vk_vector_text(const VkSource *source, const VkDataPoint *point)
+{
+	StringInfoData out;
+	char		number[FLOAT_SHORTEST_DECIMAL_LEN];
+	bool		first = true;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, point->indices ? '{' : '[');
+	for (int i = 0; i < point->count; i++)
+	{
+		float		coordinate = (float) point->coordinates[i];
+
+		/* sparsevec stores no zeros; it counts indices from 1. */
+		if (point->indices && coordinate == 0)
+			continue;
+		if (!first)
+			appendStringInfoChar(&out, ',');
+		first = false;
+		if (point->indices)
+			appendStringInfo(&out, "%d:", point->indices[i] + 1);
+		float_to_shortest_decimal_buf(coordinate, number);
+		appendStringInfoString(&out, number);
+	}
+	if (point->indices)
+		appendStringInfo(&out, "}/%d", source->dimension);
+	else
+		appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
 /* Only the fields a data point has: a misspelt isDeleted must not be overlooked. */
 static void
 fields_check(const JsonbValue *json, VkComplaints *complaints)
@@ -609,4 +651,84 @@ vk_data_point_from_key(const VkSource *source, const JsonbValue *json, VkDataPoi
 		if (source->attributes[i].permanent)
 			point->values[i] = key_point.values[count++];
 	return true;
+}
+
+VkSource *
+vk_source_of_splits(const VkSource *source, ArrayType *names)
+{
+	VkSource   *splits = palloc(sizeof(VkSource));
+	Datum	   *elements;
+	int			count;
+
+	*splits = *source;
+	splits->attributes = palloc(sizeof(VkSourceAttribute) * Max(source->num_attributes, 1));
+	splits->num_attributes = 0;
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &count);
+	for (int i = 0; i < source->num_attributes; i++)
+		for (int j = 0; j < count; j++)
+			if (strcmp(source->attributes[i].name, TextDatumGetCString(elements[j])) == 0)
+				splits->attributes[splits->num_attributes++] = source->attributes[i];
+	return splits;
+}
+
+/* One attribute of a split filter. */
+static void
+split_take(const VkSource *splits, const GivenAttribute *item, VkAttributeValue *values,
+		   bool *given, VkComplaints *complaints)
+{
+	const VkSourceAttribute *attribute;
+	int			i;
+
+	if (string_is_blank(&item->key))
+	{
+		vk_complain(complaints, "SplitFilter attribute key is null or whitespace");
+		return;
+	}
+	attribute = source_attribute(splits, item->key.val.string.val, item->key.val.string.len);
+	if (!attribute)
+		return;					/* said already, of all such keys at once */
+	i = attribute - splits->attributes;
+	given[i] = item->is_dto ? vk_attribute_from_dto(&item->value, attribute->type, &values[i]) :
+		vk_attribute_from_json(&item->value, attribute->type, false, &values[i]);
+	if (!given[i])
+		vk_complain(complaints, "SplitFilter attribute '%s' has invalid value: '%s'",
+					attribute->name, vk_json_excerpt(&item->value));
+}
+
+static void
+split_complain_keys(const VkSource *splits, VkComplaints *complaints)
+{
+	vk_complain(complaints, "SplitFilter attribute keys must be in SplitAttributes: {");
+	for (int i = 0; i < splits->num_attributes; i++)
+		appendStringInfo(&complaints->text, "%s%s", i > 0 ? ", " : "", splits->attributes[i].name);
+	appendStringInfoChar(&complaints->text, '}');
+}
+
+void
+vk_split_filter_from_json(const VkSource *splits, const JsonbValue *json,
+						  VkAttributeValue *values, bool *given, VkComplaints *complaints)
+{
+	GivenAttribute *items = NULL;
+	int			count = attributes_list(json, &items);
+	bool		known = true;
+	bool		distinct = true;
+
+	if (count < 0)
+	{
+		vk_complain(complaints, "split filter must be an object, or an array of keys and values");
+		return;
+	}
+	for (int i = 0; i < count; i++)
+	{
+		known &= items[i].key.type == jbvString &&
+			source_attribute(splits, items[i].key.val.string.val, items[i].key.val.string.len) != NULL;
+		for (int j = 0; j < i; j++)
+			distinct &= !same_key(&items[i], &items[j]);
+	}
+	if (!known)
+		split_complain_keys(splits, complaints);
+	if (!distinct)
+		vk_complain(complaints, "SplitFilter attribute keys must be unique");
+	for (int i = 0; i < count; i++)
+		split_take(splits, &items[i], values, given, complaints);
 }

@@ -11,6 +11,7 @@
 #include "catalog/attribute.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
+#include "utils/array.h"
 
 typedef struct VkSourceAttribute
 {
@@ -67,6 +68,24 @@ extern bool vk_data_point_from_json(const VkSource *source, const JsonbValue *js
 /* The same for an object of the permanent attributes alone: what to delete. */
 extern bool vk_data_point_from_key(const VkSource *source, const JsonbValue *json,
 								   VkDataPoint *point, VkComplaints *complaints);
+
+/* A vector alone, into the point's coordinates and indices; false after a complaint. */
+extern bool vk_vector_from_json(const VkSource *source, const JsonbValue *json,
+								VkDataPoint *point, VkComplaints *complaints);
+
+/* The point's vector as the input functions of vector and sparsevec read it. */
+extern char *vk_vector_text(const VkSource *source, const VkDataPoint *point);
+
+/* The source with only those of its attributes whose names are listed. */
+extern VkSource *vk_source_of_splits(const VkSource *source, ArrayType *names);
+
+/*
+ * A split filter of either shape: which of the splits' attributes it gives,
+ * and their values, in arrays as long as there are attributes.
+ */
+extern void vk_split_filter_from_json(const VkSource *splits, const JsonbValue *json,
+									  VkAttributeValue *values, bool *given,
+									  VkComplaints *complaints);
 
 /* Any JSON as text for an error, cut to a reasonable length. */
 extern char *vk_json_excerpt(const JsonbValue *json);

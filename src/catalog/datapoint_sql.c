@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "common/shortest_dec.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -107,38 +106,6 @@ vk_data_points_messages(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), result, result_nulls)));
 }
 
-/* The vector as the input functions of vector and sparsevec read it. */
-static char *
-vector_text(const VkSource *source, const VkDataPoint *point)
-{
-	StringInfoData out;
-	char		number[FLOAT_SHORTEST_DECIMAL_LEN];
-	bool		first = true;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, point->indices ? '{' : '[');
-	for (int i = 0; i < point->count; i++)
-	{
-		float		coordinate = (float) point->coordinates[i];
-
-		/* sparsevec stores no zeros; it counts indices from 1. */
-		if (point->indices && coordinate == 0)
-			continue;
-		if (!first)
-			appendStringInfoChar(&out, ',');
-		first = false;
-		if (point->indices)
-			appendStringInfo(&out, "%d:", point->indices[i] + 1);
-		float_to_shortest_decimal_buf(coordinate, number);
-		appendStringInfoString(&out, number);
-	}
-	if (point->indices)
-		appendStringInfo(&out, "}/%d", source->dimension);
-	else
-		appendStringInfoChar(&out, ']');
-	return out.data;
-}
-
 /* vektonn._rows(source vektonn.data_source, data_points jsonb, keys_only boolean) */
 Datum
 vk_data_points_rows(PG_FUNCTION_ARGS)
@@ -164,7 +131,7 @@ vk_data_points_rows(PG_FUNCTION_ARGS)
 		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes.data));
 		nulls[3] = point->deleted;
 		if (!point->deleted)
-			values[3] = CStringGetTextDatum(vector_text(source, point));
+			values[3] = CStringGetTextDatum(vk_vector_text(source, point));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -122,17 +122,20 @@ index_def_splits(VkIndexDef *def, int names_column, int types_column)
 	int			num_types;
 
 	deconstruct_array(DatumGetArrayTypeP(row_datum(names_column)), TEXTOID, -1, false, TYPALIGN_INT,
-					  &names, NULL, &def->num_splits);
+					  &names, NULL, &def->splits.num_attributes);
 	deconstruct_array(DatumGetArrayTypeP(row_datum(types_column)), TEXTOID, -1, false, TYPALIGN_INT,
 					  &types, NULL, &num_types);
-	if (def->num_splits > VK_MAX_SPLIT_ATTRIBUTES || num_types != def->num_splits)
-		elog(ERROR, "index \"%s\" has %d split attributes", def->name, def->num_splits);
-	for (int i = 0; i < def->num_splits; i++)
+	if (num_types > VK_MAX_SPLIT_ATTRIBUTES || num_types != def->splits.num_attributes)
+		elog(ERROR, "index \"%s\" has %d split attributes", def->name, def->splits.num_attributes);
+	def->splits.attributes = MemoryContextAllocZero(def->context,
+													sizeof(VkSourceAttribute) * (num_types + 1));
+	for (int i = 0; i < num_types; i++)
 	{
 		char	   *type = TextDatumGetCString(types[i]);
+		VkSourceAttribute *attribute = &def->splits.attributes[i];
 
-		def->splits[i].name = MemoryContextStrdup(def->context, TextDatumGetCString(names[i]));
-		if (!vk_attribute_type_find(type, strlen(type), &def->splits[i].type))
+		attribute->name = MemoryContextStrdup(def->context, TextDatumGetCString(names[i]));
+		if (!vk_attribute_type_find(type, strlen(type), &attribute->type))
 			elog(ERROR, "attribute type \"%s\" is not known", type);
 	}
 }
@@ -215,13 +218,13 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
 	types[num_types++] = def->vector_type;
 	appendStringInfo(&sql, "SELECT %s, %s FROM %s t ", def->select_list,
 					 vectors ? def->vector_column : "NULL", def->from);
-	for (int i = 0; i < def->num_splits; i++)
+	for (int i = 0; i < def->splits.num_attributes; i++)
 	{
 		if (!(filter & (1U << i)))
 			continue;
-		types[num_types++] = vk_attribute_types[def->splits[i].type].typid;
+		types[num_types++] = vk_attribute_types[def->splits.attributes[i].type].typid;
 		appendStringInfo(&sql, "%s t.%s OPERATOR(pg_catalog.=) $%d ", glue,
-						 quote_identifier(def->splits[i].name), num_types);
+						 quote_identifier(def->splits.attributes[i].name), num_types);
 		glue = "AND";
 	}
 	appendStringInfo(&sql, "ORDER BY %s LIMIT %d", def->order_by, k);

@@ -8,16 +8,10 @@
 #ifndef VK_INDEX_CACHE_H
 #define VK_INDEX_CACHE_H
 
-#include "catalog/attribute.h"
+#include "catalog/datapoint.h"
 #include "executor/spi.h"
 
 #define VK_MAX_SPLIT_ATTRIBUTES 31
-
-typedef struct VkSplitAttribute
-{
-	char	   *name;
-	VkAttributeType type;
-} VkSplitAttribute;
 
 /* One prepared search: of a k, a set of filtered split attributes, with or without vectors. */
 typedef struct VkSearchPlan
@@ -43,8 +37,7 @@ typedef struct VkIndexDef
 	char	   *vector_column;	/* quoted */
 	char	   *order_by;
 	char	   *from;			/* the target, qualified */
-	int			num_splits;
-	VkSplitAttribute splits[VK_MAX_SPLIT_ATTRIBUTES];	/* sorted by name */
+	VkSource	splits;			/* only its attributes: the split attributes */
 	VkSearchPlan plans[VK_PLANS_PER_INDEX];
 	int			next_plan;		/* to be replaced next */
 	bool		stale;

@@ -47,85 +47,27 @@ typedef struct VkSearch
 
 PG_FUNCTION_INFO_V1(vk_search);
 
-/* One attribute of the split filter. */
-static void
-filter_take(VkSearch *search, const JsonbValue *key, const JsonbValue *given, VkComplaints *complaints)
-{
-	VkIndexDef *def = search->def;
-	VkAttributeValue value;
-
-	for (int i = 0; i < def->num_splits; i++)
-	{
-		if (strncmp(def->splits[i].name, key->val.string.val, key->val.string.len) != 0 ||
-			def->splits[i].name[key->val.string.len] != '\0')
-			continue;
-		if (!vk_attribute_from_json(given, def->splits[i].type, false, &value))
-		{
-			vk_complain(complaints, "SplitFilter attribute '%s' has invalid value: '%s'",
-						def->splits[i].name, vk_json_excerpt(given));
-			return;
-		}
-		search->filter |= 1U << i;
-		search->filter_values[i] = vk_attribute_to_datum(&value);
-		return;
-	}
-}
-
-static bool
-filter_knows(VkIndexDef *def, const JsonbValue *key)
-{
-	for (int i = 0; i < def->num_splits; i++)
-		if (strncmp(def->splits[i].name, key->val.string.val, key->val.string.len) == 0 &&
-			def->splits[i].name[key->val.string.len] == '\0')
-			return true;
-	return false;
-}
-
-/* Upstream's sentence about keys that are no split attributes. */
-static void
-filter_complain_keys(VkIndexDef *def, VkComplaints *complaints)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < def->num_splits; i++)
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", def->splits[i].name);
-	vk_complain(complaints, "SplitFilter attribute keys must be in SplitAttributes: {%s}", names.data);
-}
-
 static void
 search_take_filter(VkSearch *search, Jsonb *filter, VkComplaints *complaints)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&filter->root);
-	JsonbIteratorToken token;
-	JsonbValue	key;
-	JsonbValue	value;
-	bool		unknown = false;
+	const VkSource *splits = &search->def->splits;
+	VkAttributeValue values[VK_MAX_SPLIT_ATTRIBUTES];
+	bool		given[VK_MAX_SPLIT_ATTRIBUTES] = {0};
+	JsonbValue	json;
 
-	if (!JB_ROOT_IS_OBJECT(filter))
-	{
-		vk_complain(complaints, "split_filter must be a JSON object of split attributes and values");
+	json.type = jbvBinary;
+	json.val.binary.data = &filter->root;
+	json.val.binary.len = VARSIZE(filter) - VARHDRSZ;
+	vk_split_filter_from_json(splits, &json, values, given, complaints);
+	if (complaints->count > 0)
 		return;
-	}
-	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
-		if (token == WJB_KEY)
-			unknown |= !filter_knows(search->def, &key);
-	if (unknown)
-		filter_complain_keys(search->def, complaints);
-
-	iterator = JsonbIteratorInit(&filter->root);
-	while ((token = JsonbIteratorNext(&iterator, &key, true)) != WJB_DONE)
+	for (int i = 0; i < splits->num_attributes; i++)
 	{
-		if (token != WJB_KEY)
+		if (!given[i])
 			continue;
-		JsonbIteratorNext(&iterator, &value, true);
-		filter_take(search, &key, &value, complaints);
+		search->filter |= 1U << i;
+		search->filter_values[search->num_filters++] = vk_attribute_to_datum(&values[i]);
 	}
-
-	/* From one slot per split attribute to the parameters of the statement. */
-	for (int i = 0; i < search->def->num_splits; i++)
-		if (search->filter & (1U << i))
-			search->filter_values[search->num_filters++] = search->filter_values[i];
 }
 
 static void

@@ -15,6 +15,7 @@ declare -A may=(
 	[src/am/sparse]="am distance types util"
 	[src/am/graph]="am distance types util"
 	[src/blas]="am distance types util"
+	[src/yaml]=""
 	[src/inspect]="am am/flat am/sparse am/graph types util"
 	[src/catalog]="types util"
 	[src/shard]="catalog types util"

@@ -30,7 +30,7 @@ SELECT found(1, '{"Id": 1}');
 SELECT found(1, '{"splita": true}');
 SELECT found(1, '{"SplitA": 42}');
 SELECT found(0, '{"Data": "x", "SplitZ": "true"}');
-SELECT found(1, '[]');
+SELECT found(1, '7');
 
 -- composite ids, no splits, updates
 SELECT vektonn.create_data_source('Holder', '1', 3, '{"IdA": "Int64", "IdZ": "Bool", "Payload": "String"}', '{IdA,IdZ}');
