@@ -38,6 +38,24 @@
 #define SECONDS_PER_SCAN	5e-6
 #define SECONDS_PER_SPLIT	1e-6
 
+/*
+ * More than any other path costs, switched off or not.  (Infinity would give
+ * NaN where the planner subtracts costs.)
+ */
+#define IMPOSSIBLE_COST		1e30
+
+/*
+ * Paths the access method cannot serve: the planner takes any index for an
+ * index-only scan of no columns, count(*), but TIDs are only good with a
+ * visit to the heap, see am_scan.c.
+ */
+static bool
+path_is_impossible(const IndexPath *path)
+{
+	return path->path.pathtype == T_IndexOnlyScan ||
+		(path->indexorderbys == NIL && path->indexclauses == NIL);
+}
+
 /* Rows that will be asked of the index. */
 static double
 rows_wanted(PlannerInfo *root, IndexPath *path, double index_rows)
@@ -72,12 +90,23 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 {
 	IndexOptInfo *opt = path->indexinfo;
 	List	   *quals = get_quals_from_indexclauses(path->indexclauses);
-	Relation	rel = index_open(opt->indexoid, NoLock);
-	VkIndex    *index = vk_index_open(rel);
+	Relation	rel;
+	VkIndex    *index;
 	double		rows;
 	double		seconds;
 	double		wanted;
 	double		passes;
+
+	if (path_is_impossible(path))
+	{
+		*startup_cost = *total_cost = IMPOSSIBLE_COST;
+		*selectivity = 1;
+		*correlation = 0;
+		*pages = opt->pages;
+		return;
+	}
+	rel = index_open(opt->indexoid, NoLock);
+	index = vk_index_open(rel);
 
 	*selectivity = clauselist_selectivity(root, add_predicate_to_index_quals(opt, quals),
 										  opt->rel->relid, JOIN_INNER, NULL);
