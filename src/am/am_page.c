@@ -224,6 +224,9 @@ vk_page_allocate(VkIndex *index)
 
 		if (block == InvalidBlockNumber)
 			break;
+		/* the map is not crash-safe and may know blocks that were lost */
+		if (block >= RelationGetNumberOfBlocks(index->rel))
+			continue;
 		buffer = ReadBuffer(index->rel, block);
 
 		/*
@@ -240,7 +243,14 @@ vk_page_allocate(VkIndex *index)
 		}
 		ReleaseBuffer(buffer);
 	}
-	return vk_extend_relation_compat(index->rel);
+	for (;;)
+	{
+		buffer = vk_extend_relation_compat(index->rel);
+		/* somebody whom the map led here may have been faster */
+		if (PageIsNew(BufferGetPage(buffer)))
+			return buffer;
+		UnlockReleaseBuffer(buffer);
+	}
 }
 
 /*

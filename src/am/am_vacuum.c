@@ -154,9 +154,10 @@ vacuum_leaf(VkIndex *index, Buffer leaf, void *arg)
 static void
 vacuum_stores(VkVacuum *vacuum)
 {
-	VkConditions all = {0};
+	VkConditions all;
 	VkMatches	matches;
 
+	vk_conditions_build(vacuum->index, NULL, 0, &all);
 	vk_dir_match(vacuum->index, &all, &matches);
 	for (int64 i = 0; i < matches.count; i++)
 	{

@@ -71,10 +71,11 @@ LANGUAGE plpgsql AS $$
 DECLARE fault text; v text; cond text;
 BEGIN
 	FOR i IN 1 .. n LOOP
-		v := coalesce(am_vector(dim, typ = 'sparsevec'), am_vector(dim, typ = 'sparsevec'));
+		v := am_vector(dim, typ = 'sparsevec');
+		CONTINUE WHEN v IS NULL;
 		cond := (ARRAY['', '', 'WHERE a = 1', 'WHERE a IN (0, 2, 3)', 'WHERE a IS NULL', 'WHERE a = 1 AND b = ''y''',
 			'WHERE b = ''x''', 'WHERE a IS NOT NULL AND id % 3 = 0', 'WHERE id % 50 = 7'])[1 + (random() * 8)::int];
-		fault := am_compare(tab, op, coalesce(quote_literal(v), 'NULL') || '::' || typ, cond,
+		fault := am_compare(tab, op, quote_literal(v) || '::' || typ, cond,
 			(ARRAY[1, 5, 10, 100, 3000])[1 + (random() * 4)::int]);
 		IF fault IS NOT NULL THEN RETURN fault; END IF;
 	END LOOP;

@@ -53,32 +53,60 @@ StaticAssertDecl(sizeof(VkFlatGroup) == 24, "VkFlatGroup is on disk");
 
 #define VkPageGetFlatGroup(page)	((VkFlatGroup *) VkPageData(page))
 
-/* What a code says of its row besides its bytes; each rounded the safe way. */
-typedef struct VkFlatCode
-{
-	float		scale;			/* of the code's bytes */
-	uint32		square;			/* sum of the squares of the code's bytes */
-	float		error;			/* at least |projected row - code| ; infinite: no bound */
-	float		rest_low;		/* the part the code says nothing of: its norm is in */
-	float		rest_high;		/* [rest_low, rest_high] */
-} VkFlatCode;
-
-/* Where the arrays of a group page are, from VkPageData(). */
+/*
+ * Where the arrays of a group page are, from VkPageData().  All but blocks and
+ * tids exist only if code_bytes > 0.  What they say is rounded the safe way.
+ */
 typedef struct VkFlatLayout
 {
 	int			capacity;
 	int			nblocks;
 	int			code_bytes;
 	int			blocks;			/* BlockNumber[nblocks] */
-	int			tids;			/* ItemPointerData[capacity]; invalid: free slot */
-	int			metas;			/* VkFlatCode[capacity], if code_bytes > 0 */
+	int			scale;			/* float[capacity]: of the code's bytes */
+	int			square;			/* uint32[]: sum of the squares of the code's bytes */
+	int			error;			/* float[]: at least |projected row - code|, or infinite */
+	int			rest_low;		/* float[]: the norm of what the projection leaves */
+	int			rest_high;		/* float[]: out is between these */
 	int			codes;			/* int8[capacity][code_bytes] */
+	int			tids;			/* ItemPointerData[capacity]; invalid: free slot */
 	int			used;			/* bytes in all */
 } VkFlatLayout;
 
 #define VkFlatBlocks(group, layout)	((BlockNumber *) ((char *) (group) + (layout)->blocks))
 #define VkFlatTids(group, layout)	((ItemPointer) ((char *) (group) + (layout)->tids))
-#define VkFlatMetas(group, layout)	((VkFlatCode *) ((char *) (group) + (layout)->metas))
-#define VkFlatCodes(group, layout)	((int8 *) ((char *) (group) + (layout)->codes))
+#define VkFlatFloats(group, offset)	((float *) ((char *) (group) + (offset)))
+#define VkFlatSquares(group, layout) ((uint32 *) ((char *) (group) + (layout)->square))
+#define VkFlatCodeBytes(group, layout)	((int8 *) ((char *) (group) + (layout)->codes))
+
+/* Words of VkMetaPage.store that flat uses. */
+#define VK_FLAT_META_BLOCK	0	/* first page of the codec, or 0 */
+#define VK_FLAT_META_CODEC	1	/* its number; 0 none yet, VK_FLAT_NO_CODEC none pays */
+#define VK_FLAT_META_BYTES	2	/* its code_bytes */
+
+#define VK_FLAT_NO_CODEC	0xFFFF
+
+/* A codec, in a chain of pages: this, mean[dim], basis[nrows][dim]. */
+typedef struct VkFlatCodecHeader
+{
+	uint32		magic;
+	uint32		crc;			/* of the header with crc 0, and of all that follows */
+	uint16		codec;			/* its number */
+	uint16		kind;			/* VkFlatCodecKind */
+	uint16		code_bytes;
+	uint16		nrows;			/* coordinates coded, at most code_bytes */
+	int32		dim;
+	uint32		unused;
+} VkFlatCodecHeader;
+
+StaticAssertDecl(sizeof(VkFlatCodecHeader) == 24, "VkFlatCodecHeader is on disk");
+
+#define VK_FLAT_CODEC_MAGIC	0x766B6364U
+
+typedef enum VkFlatCodecKind
+{
+	VK_FLAT_IDENTITY = 1,		/* the first nrows coordinates themselves */
+	VK_FLAT_BASIS = 2			/* projections on the rows of the basis */
+} VkFlatCodecKind;
 
 #endif							/* VK_FLAT_PAGE_H */

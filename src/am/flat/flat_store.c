@@ -37,12 +37,18 @@ layout_blocks(int row_bytes, int capacity)
 static void
 layout_arrays(int row_bytes, int code_bytes, int capacity, VkFlatLayout *layout)
 {
+	int			code_array = code_bytes > 0 ? capacity * sizeof(float) : 0;
+
 	layout->capacity = capacity;
 	layout->code_bytes = code_bytes;
 	layout->nblocks = layout_blocks(row_bytes, capacity);
 	layout->blocks = sizeof(VkFlatGroup);
-	layout->metas = layout->blocks + layout->nblocks * sizeof(BlockNumber);
-	layout->codes = layout->metas + (code_bytes > 0 ? capacity * sizeof(VkFlatCode) : 0);
+	layout->scale = layout->blocks + layout->nblocks * sizeof(BlockNumber);
+	layout->square = layout->scale + code_array;
+	layout->error = layout->square + code_array;
+	layout->rest_low = layout->error + code_array;
+	layout->rest_high = layout->rest_low + code_array;
+	layout->codes = layout->rest_high + code_array;
 	layout->tids = layout->codes + (capacity * code_bytes + 1) / 2 * 2;
 	layout->used = layout->tids + capacity * sizeof(ItemPointerData);
 }
