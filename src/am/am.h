@@ -78,6 +78,7 @@ typedef struct VkIndex
 	TupleDesc	key_desc;		/* of the split columns; NULL without */
 	FmgrInfo   *key_equal;		/* per split column, or NULL until needed */
 	VkStoreRef	only;			/* hint: the one split of an index without split columns */
+	uint16		store_hint;		/* the store's own, 0 at first */
 } VkIndex;
 
 /* What a scan did; see vektonn.scan_stats. */

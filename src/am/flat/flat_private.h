@@ -10,12 +10,20 @@
 
 #include "am/flat/flat_page.h"
 
+/* Receives each row of a group; elements need not be aligned. */
+typedef void (*VkFlatRowVisitor) (void *arg, int slot, const char *elements);
+
 /* flat_store.c */
+extern bool vk_flat_visit_rows(VkIndex *index, uint32 split_id, const BlockNumber *blocks,
+							   int nslots, char *row, VkFlatRowVisitor visit, void *arg);
 extern void vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout);
 extern VkFlatGroup *vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout);
 
 /* flat_scan.c */
 extern void vk_flat_collect(VkScan *scan, VkStoreRef ref);
+
+/* flat_recode.c */
+extern void vk_flat_maybe_train(VkIndex *index, VkStoreRef ref);
 
 /* flat_vacuum.c */
 extern void vk_flat_vacuum(VkVacuum *vacuum, VkStoreRef ref);

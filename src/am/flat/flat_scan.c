@@ -1,7 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * flat_scan.c
- *	  Exact search of a flat split.
+ *	  Exact search of a flat split: codes first, rows for what they leave.
+ *
+ * Each group's codes give a lower bound per row.  Rows whose bound does not
+ * exceed the distance of the k-th best become pending; pending rows are
+ * compared in the order of their bounds, which makes the k-th best good early
+ * and leaves few to compare.  Where bounds exclude too little, the rest of the
+ * split is compared row by row, page after page.
  *
  * Locks are held for one page at a time.  A row that VACUUM removes, and whose
  * slot is taken again, between the reading of a group and of its row pages is
@@ -14,7 +20,25 @@
 
 #include "miscadmin.h"
 
+#include "am/flat/flat_codec.h"
 #include "am/flat/flat_private.h"
+
+/* Pending rows at most, but at least this many times k. */
+#define MAX_PENDING		2048
+#define PENDING_PER_K	4
+
+/* Beyond this k a pass keeps so much that bounds are not worth their while. */
+#define MAX_K_FOR_CODES	16384
+
+/* Rows compared first, when nothing is known yet: this many times k. */
+#define FIRST_SHARE		2
+
+/* Codes seen before bounds may be given up. */
+#define TRIAL_CODES		4096
+
+/* Nanoseconds to read a byte in sequence, and to find a row at random. */
+#define BYTE_NS			0.09
+#define RANDOM_NS		350.0
 
 /* A group as it was when its page was read. */
 typedef struct GroupCopy
@@ -26,100 +50,85 @@ typedef struct GroupCopy
 	ItemPointerData tids[BLCKSZ / sizeof(ItemPointerData)];
 } GroupCopy;
 
+/* A row to be compared, unless a better k-th best excludes it first. */
+typedef struct PendingRow
+{
+	double		lower;			/* bound of its distance */
+	uint64		tid;
+	BlockNumber group;
+	BlockNumber blocks[2];		/* row pages, if they are no more than two */
+	uint16		slot;
+} PendingRow;
+
+/* What follows from the query, kept from pass to pass. */
+typedef struct QueryCache
+{
+	uint16		codec;
+	VkFlatQuery *query;
+} QueryCache;
+
 typedef struct FlatScan
 {
 	VkScan	   *scan;
 	VkStoreRef	ref;
+	const VkIndexInfo *info;
 	VkDenseDistance distance;
-	const char *query;			/* elements */
+	const char *query;			/* elements; NULL: none */
 	char	   *row;			/* one row, put together from its pages */
+	int			row_pages;		/* a row is on at most so many */
+	const VkFlatKernels *kernels;
+	QueryCache *cache;
+	bool		use_codes;
+	double		give_up_share;	/* of survivors among codes */
+	int64		codes;
+	int64		survivors;		/* of them compared */
+	PendingRow *pending;
+	int			npending;
+	int			max_pending;
+	double		limit;			/* bounds beyond this exclude a row */
 	GroupCopy	copy;
+	int32		dots[BLCKSZ / sizeof(int32)];
+	double		lower[BLCKSZ / sizeof(int32)];
 } FlatScan;
 
-/* Reads the group at block; false if the split was removed meanwhile. */
-static bool
-read_group(FlatScan *state, BlockNumber block)
-{
-	VkIndex    *index = state->scan->index;
-	GroupCopy  *copy = &state->copy;
-	Buffer		buffer = vk_page_try(index, block, VK_PAGE_FLAT_GROUP, state->ref.split_id,
-									 BUFFER_LOCK_SHARE);
-	VkFlatGroup *group;
+/* ------------------------------------------------------------------------
+ * Rows one after the other
+ * ------------------------------------------------------------------------ */
 
-	if (buffer == InvalidBuffer)
-		return false;
-	state->scan->stats->pages++;
-	group = vk_flat_group(index, buffer, &copy->layout);
+static void
+copy_group(FlatScan *state, VkFlatGroup *group)
+{
+	GroupCopy  *copy = &state->copy;
+
 	copy->group = *group;
-	copy->next = VkPageGetOpaque(BufferGetPage(buffer))->next;
 	memcpy(copy->blocks, VkFlatBlocks(group, &copy->layout),
 		   group->nblocks * sizeof(BlockNumber));
 	memcpy(copy->tids, VkFlatTids(group, &copy->layout),
 		   group->nslots * sizeof(ItemPointerData));
-	vk_page_release(buffer);
-	return true;
 }
 
 static void
-push_row(FlatScan *state, int slot, const char *elements)
+push_row(void *arg, int slot, const char *elements)
 {
+	FlatScan   *state = arg;
 	VkScan	   *scan = state->scan;
 
 	if (!ItemPointerIsValid(&state->copy.tids[slot]))
 		return;
 	scan->stats->rows++;
-	vk_scan_push(scan,
-				 state->distance(state->query, elements, scan->index->info.dim),
+	vk_scan_push(scan, state->distance(state->query, elements, state->info->dim),
 				 vk_tid_encode(&state->copy.tids[slot]));
 }
 
-/*
- * Compares all rows of the group just read: page by page, each row where it
- * lies, but for those that span pages.
- */
+/* Compares all rows of the group just copied. */
 static void
 scan_rows(FlatScan *state)
 {
-	VkIndex    *index = state->scan->index;
 	GroupCopy  *copy = &state->copy;
-	int			row_bytes = index->info.row_bytes;
-	int			slot = 0;
-	int			have = 0;		/* bytes of the slot's row from earlier pages */
 
-	for (int number = 0; number < copy->group.nblocks && slot < copy->group.nslots; number++)
-	{
-		Buffer		buffer = vk_page_try(index, copy->blocks[number], VK_PAGE_FLAT_ROWS,
-										 state->ref.split_id, BUFFER_LOCK_SHARE);
-		const char *data;
-		int			at = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		if (buffer == InvalidBuffer)
-			return;				/* all rows of the group died */
-		state->scan->stats->pages++;
-		data = VkPageData(BufferGetPage(buffer));
-		while (slot < copy->group.nslots && at < (int) VK_PAGE_SPACE)
-		{
-			int			part = Min(row_bytes - have, (int) VK_PAGE_SPACE - at);
-
-			if (part == row_bytes)
-				push_row(state, slot, data + at);
-			else
-			{
-				memcpy(state->row + have, data + at, part);
-				if (have + part == row_bytes)
-					push_row(state, slot, state->row);
-			}
-			have += part;
-			at += part;
-			if (have == row_bytes)
-			{
-				slot++;
-				have = 0;
-			}
-		}
-		vk_page_release(buffer);
-	}
+	state->scan->stats->pages += copy->group.nblocks;
+	(void) vk_flat_visit_rows(state->scan->index, state->ref.split_id, copy->blocks,
+							  copy->group.nslots, state->row, push_row, state);
 }
 
 static void
@@ -130,12 +139,359 @@ push_tids(FlatScan *state)
 			vk_scan_push(state->scan, 0.0, vk_tid_encode(&state->copy.tids[slot]));
 }
 
+/* ------------------------------------------------------------------------
+ * Pending rows
+ * ------------------------------------------------------------------------ */
+
+/* The current blocks of a pending row's group; false if the row has gone. */
+static bool
+find_blocks(FlatScan *state, PendingRow *pending, int first, int count, BlockNumber *blocks)
+{
+	VkIndex    *index = state->scan->index;
+	Buffer		buffer = vk_page_try(index, pending->group, VK_PAGE_FLAT_GROUP,
+									 state->ref.split_id, BUFFER_LOCK_SHARE);
+	VkFlatLayout layout = {0};
+	VkFlatGroup *group;
+	bool		found = false;
+
+	if (buffer == InvalidBuffer)
+		return false;
+	group = vk_flat_group(index, buffer, &layout);
+	if (pending->slot < group->nslots &&
+		vk_tid_encode(&VkFlatTids(group, &layout)[pending->slot]) == pending->tid)
+	{
+		memcpy(blocks, VkFlatBlocks(group, &layout) + first, count * sizeof(BlockNumber));
+		found = true;
+	}
+	vk_page_release(buffer);
+	return found;
+}
+
+/*
+ * The row page could not be had.  That is right if the row was vacuumed
+ * meanwhile, and corruption if its group still names the page.
+ */
+static void
+check_row_gone(FlatScan *state, PendingRow *pending, int number, BlockNumber block)
+{
+	BlockNumber now;
+
+	if (find_blocks(state, pending, number, 1, &now) && now == block)
+		vk_report_corruption(state->scan->index->rel, block,
+							 "The page is no row page of split %u, but group %u names it.",
+							 state->ref.split_id, pending->group);
+}
+
+/* Compares a pending row exactly and offers it. */
+static void
+compare_pending(FlatScan *state, PendingRow *pending)
+{
+	VkScan	   *scan = state->scan;
+	int64		start = (int64) pending->slot * state->info->row_bytes;
+	int			first = start / VK_PAGE_SPACE;
+	int			last = (start + state->info->row_bytes - 1) / VK_PAGE_SPACE;
+	int			at = start - (int64) first * VK_PAGE_SPACE;
+	int			have = 0;
+	BlockNumber many[VK_MAX_DIM * sizeof(float) / VK_PAGE_SPACE + 2];
+	BlockNumber *blocks = pending->blocks;
+
+	if (state->row_pages > 2)
+	{
+		blocks = many;
+		if (!find_blocks(state, pending, first, last - first + 1, many))
+			return;
+	}
+	for (int number = first; number <= last; number++)
+	{
+		int			part = Min(state->info->row_bytes - have, (int) VK_PAGE_SPACE - at);
+		Buffer		buffer = vk_page_try(scan->index, blocks[number - first],
+										 VK_PAGE_FLAT_ROWS, state->ref.split_id,
+										 BUFFER_LOCK_SHARE);
+		const char *data;
+
+		if (buffer == InvalidBuffer)
+		{
+			check_row_gone(state, pending, number, blocks[number - first]);
+			return;
+		}
+		scan->stats->pages++;
+		data = VkPageData(BufferGetPage(buffer)) + at;
+		if (part == state->info->row_bytes)
+			vk_scan_push(scan, state->distance(state->query, data, state->info->dim),
+						 pending->tid);
+		else
+		{
+			memcpy(state->row + have, data, part);
+			if (have + part == state->info->row_bytes)
+				vk_scan_push(scan, state->distance(state->query, state->row, state->info->dim),
+							 pending->tid);
+		}
+		have += part;
+		at = 0;
+		vk_page_release(buffer);
+	}
+	scan->stats->rows++;
+	state->survivors++;
+}
+
+static int
+compare_lower(const void *a, const void *b)
+{
+	double		left = ((const PendingRow *) a)->lower;
+	double		right = ((const PendingRow *) b)->lower;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Moves the count rows of least bound to the front, in no order. */
+static void
+select_least(PendingRow *rows, int total, int count)
+{
+	int			low = 0;
+	int			high = total - 1;
+
+	while (low < high)
+	{
+		double		pivot = rows[low + (high - low) / 2].lower;
+		int			left = low;
+		int			right = high;
+
+		while (left <= right)
+		{
+			while (rows[left].lower < pivot)
+				left++;
+			while (rows[right].lower > pivot)
+				right--;
+			if (left <= right)
+			{
+				PendingRow	row = rows[left];
+
+				rows[left++] = rows[right];
+				rows[right--] = row;
+			}
+		}
+		if (count - 1 <= right)
+			high = right;
+		else if (count - 1 >= left)
+			low = left;
+		else
+			break;
+	}
+}
+
+/* The k-th best may have become better: forget what it excludes. */
+static void
+update_limit(FlatScan *state)
+{
+	int			kept = 0;
+
+	state->limit = vk_flat_prune_limit(state->info, state->scan->topk->threshold);
+	for (int i = 0; i < state->npending; i++)
+		if (!(state->pending[i].lower > state->limit))
+			state->pending[kept++] = state->pending[i];
+	state->npending = kept;
+}
+
+/* Compares the most promising count pending rows, then prunes the others. */
+static void
+compare_best(FlatScan *state, int count)
+{
+	int			done;
+
+	count = Min(count, state->npending);
+	select_least(state->pending, state->npending, count);
+	qsort(state->pending, count, sizeof(PendingRow), compare_lower);
+	for (done = 0; done < count; done++)
+	{
+		if (state->pending[done].lower >
+			vk_flat_prune_limit(state->info, state->scan->topk->threshold))
+			break;
+		compare_pending(state, &state->pending[done]);
+		CHECK_FOR_INTERRUPTS();
+	}
+	state->npending -= done;
+	memmove(state->pending, state->pending + done, state->npending * sizeof(PendingRow));
+	update_limit(state);
+}
+
+/* Pending is full: compare enough of it to go on. */
+static void
+make_room(FlatScan *state)
+{
+	compare_best(state, (int) Min(state->max_pending / 2, FIRST_SHARE * state->scan->k));
+	if (state->npending > state->max_pending / 2)
+		compare_best(state, state->npending);
+	if (state->codes > TRIAL_CODES &&
+		state->survivors > state->codes * state->give_up_share)
+		state->use_codes = false;
+}
+
+static void
+compare_all_pending(FlatScan *state)
+{
+	int			count = (int) Min(MAX_PENDING, FIRST_SHARE * state->scan->k);
+
+	while (state->npending > 0)
+	{
+		compare_best(state, count);
+		count = Min(state->max_pending, count * 2);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Codes
+ * ------------------------------------------------------------------------ */
+
+static VkFlatQuery *
+query_code(FlatScan *state, uint16 codec)
+{
+	if (state->cache == NULL)
+	{
+		state->cache = MemoryContextAllocZero(state->scan->query_context, sizeof(QueryCache));
+		state->scan->store_query = state->cache;
+	}
+	if (state->cache->codec != codec)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->scan->query_context);
+
+		state->cache->query = vk_flat_encode_query(vk_flat_codec_get(state->scan->index, codec),
+												   state->query);
+		state->cache->codec = codec;
+		MemoryContextSwitchTo(old);
+	}
+	return state->cache->query;
+}
+
+static void
+add_pending(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatLayout *layout,
+			int slot)
+{
+	PendingRow *pending = &state->pending[state->npending];
+	int64		start = (int64) slot * state->info->row_bytes;
+	int			first = start / VK_PAGE_SPACE;
+	ItemPointer tid = &VkFlatTids(group, layout)[slot];
+
+	if (!ItemPointerIsValid(tid))
+		return;
+	pending->lower = state->lower[slot];
+	pending->tid = vk_tid_encode(tid);
+	pending->group = block;
+	pending->slot = slot;
+	if (state->row_pages <= 2)
+	{
+		pending->blocks[0] = VkFlatBlocks(group, layout)[first];
+		pending->blocks[1] = first + 1 < group->nblocks ?
+			VkFlatBlocks(group, layout)[first + 1] : InvalidBlockNumber;
+	}
+	state->npending++;
+}
+
+/* Bounds of all rows of a locked group; what they do not exclude is pending. */
+static void
+scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatLayout *layout,
+		   VkFlatQuery *query)
+{
+	VkFlatCodes codes;
+	double		limit = state->limit;
+
+	codes.count = group->nslots;
+	codes.code_bytes = layout->code_bytes;
+	codes.codes = VkFlatCodeBytes(group, layout);
+	codes.scale = VkFlatFloats(group, layout->scale);
+	codes.square = VkFlatSquares(group, layout);
+	codes.error = VkFlatFloats(group, layout->error);
+	codes.rest_low = VkFlatFloats(group, layout->rest_low);
+	codes.rest_high = VkFlatFloats(group, layout->rest_high);
+	state->kernels->dots(&codes, query->code, state->dots);
+	if (state->info->metric == VK_METRIC_IP)
+		state->kernels->bounds_ip(&codes, state->dots, &query->bound, state->lower);
+	else
+		state->kernels->bounds_l2(&codes, state->dots, &query->bound, state->lower);
+
+	state->codes += group->nslots;
+	for (int slot = 0; slot < group->nslots; slot++)
+		if (!(state->lower[slot] > limit))
+			add_pending(state, block, group, layout, slot);
+}
+
+/*
+ * Searches the group at block; returns the next one's, or an invalid one at
+ * the end, or if the split was removed meanwhile.
+ */
+static BlockNumber
+scan_group(FlatScan *state, BlockNumber block)
+{
+	VkIndex    *index = state->scan->index;
+	Buffer		buffer = vk_page_try(index, block, VK_PAGE_FLAT_GROUP, state->ref.split_id,
+									 BUFFER_LOCK_SHARE);
+	VkFlatGroup *group;
+	VkFlatLayout *layout = &state->copy.layout;
+	BlockNumber next;
+
+	if (buffer == InvalidBuffer)
+		return InvalidBlockNumber;
+	state->scan->stats->pages++;
+	group = vk_flat_group(index, buffer, layout);
+	next = VkPageGetOpaque(BufferGetPage(buffer))->next;
+	if (group->codec != 0 && state->use_codes)
+	{
+		VkFlatQuery *query = query_code(state, group->codec);
+
+		if (query->usable)
+		{
+			scan_codes(state, block, group, layout, query);
+			vk_page_release(buffer);
+			if (state->npending > state->max_pending - BLCKSZ / (int) sizeof(int32))
+				make_room(state);
+			return next;
+		}
+	}
+	copy_group(state, group);
+	vk_page_release(buffer);
+	if (state->query == NULL)
+		push_tids(state);
+	else
+		scan_rows(state);
+	return next;
+}
+
+static FlatScan *
+begin_scan(VkScan *scan, VkStoreRef ref)
+{
+	FlatScan   *state = palloc(sizeof(FlatScan));
+	double		row_ns;
+
+	memset(state, 0, offsetof(FlatScan, copy));
+	memset(&state->copy.layout, 0, sizeof(state->copy.layout));
+	state->scan = scan;
+	state->ref = ref;
+	state->info = &scan->index->info;
+	if (scan->query == NULL)
+		return state;
+	state->distance = vk_dense_distance(state->info->elem, state->info->metric);
+	state->query = (const char *) ((const VkVector *) scan->query)->x;
+	state->row = palloc(state->info->row_bytes);
+	state->row_pages = (state->info->row_bytes + VK_PAGE_SPACE - 2) / VK_PAGE_SPACE + 1;
+	state->kernels = vk_flat_kernels();
+	state->cache = scan->store_query;
+	state->use_codes = scan->k <= MAX_K_FOR_CODES;
+	row_ns = state->info->row_bytes * BYTE_NS;
+	state->give_up_share = row_ns / (row_ns + RANDOM_NS);
+	if (state->use_codes)
+	{
+		state->max_pending = Max(MAX_PENDING, PENDING_PER_K * (int) scan->k) +
+			BLCKSZ / (int) sizeof(int32);
+		state->pending = palloc(sizeof(PendingRow) * state->max_pending);
+		state->limit = vk_flat_prune_limit(state->info, scan->topk->threshold);
+	}
+	return state;
+}
+
 void
 vk_flat_collect(VkScan *scan, VkStoreRef ref)
 {
-	VkIndex    *index = scan->index;
 	FlatScan   *state;
-	Buffer		buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
+	Buffer		buffer = vk_page_try(scan->index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
 									 BUFFER_LOCK_SHARE);
 	BlockNumber block;
 
@@ -145,24 +501,18 @@ vk_flat_collect(VkScan *scan, VkStoreRef ref)
 	block = VkPageGetFlatHead(BufferGetPage(buffer))->first;
 	vk_page_release(buffer);
 
-	state = palloc0(sizeof(FlatScan));
-	state->scan = scan;
-	state->ref = ref;
-	if (scan->query != NULL)
+	state = begin_scan(scan, ref);
+	while (block != InvalidBlockNumber)
 	{
-		state->distance = vk_dense_distance(index->info.elem, index->info.metric);
-		state->query = (const char *) ((const VkVector *) scan->query)->x;
-		state->row = palloc(index->info.row_bytes);
-	}
-	while (block != InvalidBlockNumber && read_group(state, block))
-	{
-		if (scan->query == NULL)
-			push_tids(state);
-		else
-			scan_rows(state);
-		block = state->copy.next;
+		block = scan_group(state, block);
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (state->npending > 0)
+		compare_all_pending(state);
+	scan->stats->codes += state->codes;
+	scan->stats->survivors += state->survivors;
+	if (state->pending != NULL)
+		pfree(state->pending);
 	if (state->row != NULL)
 		pfree(state->row);
 	pfree(state);

@@ -17,6 +17,7 @@
 
 #include "miscadmin.h"
 
+#include "am/flat/flat_codec.h"
 #include "am/flat/flat_private.h"
 
 /*
@@ -112,20 +113,69 @@ vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout)
 	return group;
 }
 
+/*
+ * Visits the rows of slots 0..nslots-1, page by page, each where it lies, but
+ * for those that span pages: they are put together in row (row_bytes).  False
+ * if a page changed hands meanwhile: the remaining rows are dead.
+ */
+bool
+vk_flat_visit_rows(VkIndex *index, uint32 split_id, const BlockNumber *blocks, int nslots,
+				   char *row, VkFlatRowVisitor visit, void *arg)
+{
+	int			row_bytes = index->info.row_bytes;
+	int			have = 0;		/* bytes of the slot's row from earlier pages */
+
+	for (int slot = 0, number = 0; slot < nslots; number++)
+	{
+		Buffer		buffer = vk_page_try(index, blocks[number], VK_PAGE_FLAT_ROWS, split_id,
+										 BUFFER_LOCK_SHARE);
+		const char *data;
+		int			at = 0;
+
+		if (buffer == InvalidBuffer)
+			return false;
+		data = VkPageData(BufferGetPage(buffer));
+		while (slot < nslots && at < (int) VK_PAGE_SPACE)
+		{
+			int			part = Min(row_bytes - have, (int) VK_PAGE_SPACE - at);
+
+			if (part == row_bytes)
+				visit(arg, slot, data + at);
+			else
+			{
+				memcpy(row + have, data + at, part);
+				if (have + part == row_bytes)
+					visit(arg, slot, row);
+			}
+			have += part;
+			at += part;
+			if (have == row_bytes)
+			{
+				slot++;
+				have = 0;
+			}
+		}
+		vk_page_release(buffer);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return true;
+}
+
 /* ------------------------------------------------------------------------
  * Groups
  * ------------------------------------------------------------------------ */
 
 static void
-group_init(VkIndex *index, Page page)
+group_init(VkIndex *index, Page page, uint16 codec, int code_bytes)
 {
 	VkFlatLayout layout;
 	VkFlatGroup *group = VkPageGetFlatGroup(page);
 
-	vk_flat_layout(index->info.row_bytes, 0, &layout);
+	vk_flat_layout(index->info.row_bytes, code_bytes, &layout);
 	memset(group, 0, layout.used);
 	group->capacity = layout.capacity;
-	group->code_bytes = layout.code_bytes;
+	group->code_bytes = code_bytes;
+	group->codec = codec;
 	group->free_next = InvalidBlockNumber;
 	VkPageSetUsed(page, layout.used);
 }
@@ -180,8 +230,11 @@ append_group(VkIndex *index, Buffer head_buffer, VkFlatHead *head, uint32 split_
 	Buffer		new;
 	BlockNumber block;
 	VkEdit		edit;
+	uint16		codec;
+	int			code_bytes;
 	int			page;
 
+	vk_flat_codec_current(index, &codec, &code_bytes);
 	if (head->last != InvalidBlockNumber)
 		last = vk_page_read(index, head->last, VK_PAGE_FLAT_GROUP, split_id,
 							BUFFER_LOCK_EXCLUSIVE);
@@ -197,7 +250,7 @@ append_group(VkIndex *index, Buffer head_buffer, VkFlatHead *head, uint32 split_
 						   &VkPageGetOpaque(BufferGetPage(last))->next, block);
 	else
 		vk_edit_put_uint32(&edit, page, &head->first, block);
-	group_init(index, vk_edit_new(&edit, new, VK_PAGE_FLAT_GROUP, split_id));
+	group_init(index, vk_edit_new(&edit, new, VK_PAGE_FLAT_GROUP, split_id), codec, code_bytes);
 	vk_edit_commit(&edit);
 	vk_page_release(new);
 	if (last != InvalidBuffer)
@@ -211,6 +264,7 @@ next_group(VkIndex *index, VkStoreRef ref, BlockNumber full)
 	Buffer		buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
 									 BUFFER_LOCK_EXCLUSIVE);
 	VkFlatHead *head;
+	bool		appended = false;
 
 	if (buffer == InvalidBuffer)
 		return;
@@ -220,9 +274,14 @@ next_group(VkIndex *index, VkStoreRef ref, BlockNumber full)
 		if (head->free != InvalidBlockNumber)
 			pop_free_group(index, buffer, head, ref.split_id);
 		else
+		{
 			append_group(index, buffer, head, ref.split_id);
+			appended = true;
+		}
 	}
 	vk_page_release(buffer);
+	if (appended)
+		vk_flat_maybe_train(index, ref);
 }
 
 /* ------------------------------------------------------------------------
@@ -294,10 +353,30 @@ edit_row_pages(VkEdit *edit, int group_page, VkFlatGroup *group, const VkFlatLay
 	return nbuffers;
 }
 
+/* The row's code as part of the edit. */
+static void
+edit_code(VkEdit *edit, int page, VkFlatGroup *group, const VkFlatLayout *layout, int slot,
+		  const VkFlatCode *code)
+{
+	vk_edit_put(edit, page, &VkFlatFloats(group, layout->scale)[slot],
+				&code->scale, sizeof(float));
+	vk_edit_put_uint32(edit, page, &VkFlatSquares(group, layout)[slot], code->square);
+	vk_edit_put(edit, page, &VkFlatFloats(group, layout->error)[slot],
+				&code->error, sizeof(float));
+	vk_edit_put(edit, page, &VkFlatFloats(group, layout->rest_low)[slot],
+				&code->rest_low, sizeof(float));
+	vk_edit_put(edit, page, &VkFlatFloats(group, layout->rest_high)[slot],
+				&code->rest_high, sizeof(float));
+	vk_edit_put(edit, page, VkFlatCodeBytes(group, layout) + slot * layout->code_bytes,
+				code->bytes, layout->code_bytes);
+}
+
 static void
 edit_slot(VkEdit *edit, int page, VkFlatGroup *group, const VkFlatLayout *layout, int slot,
-		  ItemPointer tid)
+		  ItemPointer tid, const VkFlatCode *code)
 {
+	if (code != NULL)
+		edit_code(edit, page, group, layout, slot, code);
 	vk_edit_put(edit, page, &VkFlatTids(group, layout)[slot], tid, sizeof(*tid));
 	if (slot == group->nslots)
 		vk_edit_put_uint16(edit, page, &group->nslots, slot + 1);
@@ -307,7 +386,8 @@ edit_slot(VkEdit *edit, int page, VkFlatGroup *group, const VkFlatLayout *layout
 
 static void
 write_row(VkIndex *index, Buffer group_buffer, VkFlatGroup *group, const VkFlatLayout *layout,
-		  uint32 split_id, int slot, ItemPointer tid, const char *elements)
+		  uint32 split_id, int slot, ItemPointer tid, const char *elements,
+		  const VkFlatCode *code)
 {
 	int64		start = (int64) slot * index->info.row_bytes;
 	int			first = start / VK_PAGE_SPACE;
@@ -332,15 +412,36 @@ write_row(VkIndex *index, Buffer group_buffer, VkFlatGroup *group, const VkFlatL
 	page = vk_edit_page(&edit, group_buffer);
 	nbuffers = edit_row_pages(&edit, page, group, layout, split_id, start, elements,
 							  first, last, buffers);
-	edit_slot(&edit, page, group, layout, slot, tid);
+	edit_slot(&edit, page, group, layout, slot, tid, code);
 	vk_edit_commit(&edit);
 	for (int i = 0; i < nbuffers; i++)
 		vk_page_release(buffers[i]);
 }
 
+/*
+ * The row's code for the codec of its group, or NULL.  It is mostly computed
+ * before the group is locked, in the hope that its codec is the one seen last.
+ */
+static VkFlatCode *
+make_code(VkIndex *index, uint16 number, const void *elements)
+{
+	VkFlatCodec *codec;
+	VkFlatCode *code;
+
+	if (number == 0)
+		return NULL;
+	codec = vk_flat_codec_get(index, number);
+	code = palloc(offsetof(VkFlatCode, bytes) + codec->code_bytes);
+	vk_flat_encode(codec, elements, code);
+	return code;
+}
+
 static bool
 flat_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct varlena *value)
 {
+	const char *elements = (const char *) ((const VkVector *) value)->x;
+	uint16		codec = index->store_hint;
+	VkFlatCode *code = make_code(index, codec, elements);
 	VkFlatLayout layout = {0};
 
 	for (;;)
@@ -362,8 +463,13 @@ flat_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct varlen
 
 			if (slot >= 0)
 			{
-				write_row(index, buffer, group, &layout, ref.split_id, slot, tid,
-						  (const char *) ((const VkVector *) value)->x);
+				if (group->codec != codec)
+				{
+					codec = index->store_hint = group->codec;
+					code = make_code(index, codec, elements);
+				}
+				write_row(index, buffer, group, &layout, ref.split_id, slot, tid, elements,
+						  code);
 				vk_page_release(buffer);
 				vk_page_release(head_buffer);
 				return true;
