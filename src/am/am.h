@@ -170,6 +170,13 @@ struct VkStoreOps
 						   const struct varlena *value);
 
 	/*
+	 * Optional: at the start of a build, some sample_rows(info) rows spread
+	 * over the table, to learn from.
+	 */
+	int			(*sample_rows) (const VkIndexInfo *info);
+	void		(*learn) (VkIndex *index, struct varlena **sample, int nsample);
+
+	/*
 	 * Bulk load into a new index; all three or none (then insert() is
 	 * called per row).  Rows of one split come together; end() returns the
 	 * head's block.  Memory between them: maintenance_work_mem_kb.

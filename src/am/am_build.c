@@ -58,6 +58,62 @@ build_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) state->rows);
 }
 
+/* ------------------------------------------------------------------------
+ * A sample for the store to learn from
+ * ------------------------------------------------------------------------ */
+
+/* The sample is taken from this many places of the table. */
+#define SAMPLE_PLACES	64
+
+typedef struct SampleState
+{
+	struct varlena **rows;
+	int			count;
+	int			wanted;			/* up to the end of this place */
+} SampleState;
+
+static void
+sample_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
+{
+	SampleState *state = arg;
+
+	if (!isnull[0] && state->count < state->wanted)
+		state->rows[state->count++] = PG_DETOAST_DATUM_COPY(values[0]);
+}
+
+static void
+learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
+{
+	const VkStoreOps *store = index->store;
+	BlockNumber nblocks = RelationGetNumberOfBlocks(heap);
+	BlockNumber places = Min(nblocks, SAMPLE_PLACES);
+	int			wanted = store->sample_rows(&index->info);
+	SampleState state = {0};
+	MemoryContext context;
+	MemoryContext old;
+
+	if (wanted == 0 || nblocks == 0)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	state.rows = palloc(sizeof(struct varlena *) * wanted);
+	for (BlockNumber place = 0; place < places; place++)
+	{
+		BlockNumber from = (BlockNumber) ((uint64) place * nblocks / places);
+		BlockNumber to = (BlockNumber) ((uint64) (place + 1) * nblocks / places);
+
+		/* a place that has few rows leaves its share to the next ones */
+		state.wanted = (int) ((int64) wanted * (place + 1) / places);
+		for (BlockNumber block = from; block < to && state.count < state.wanted; block++)
+			(void) table_index_build_range_scan(heap, index->rel, info, false, false, false,
+												block, 1, sample_row, &state, NULL);
+	}
+	store->learn(index, state.rows, state.count);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 static VkIndex *
 describe_index(Relation rel)
 {
@@ -84,6 +140,9 @@ vk_build(Relation heap, Relation rel, struct IndexInfo *info)
 										  ALLOCSET_DEFAULT_SIZES);
 	vk_meta_create(state.index, MAIN_FORKNUM);
 	vk_dir_create(state.index, MAIN_FORKNUM);
+
+	if (state.index->store->learn != NULL)
+		learn_from_sample(state.index, heap, info);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_LOAD);
 	result->heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_row,

@@ -57,7 +57,7 @@ StaticAssertDecl(sizeof(VkPageOpaque) == 16, "VkPageOpaque is on disk");
 
 /* Bytes a page offers between header and special area. */
 #define VK_PAGE_SPACE \
-	(BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(VkPageOpaque)))
+	((int) (BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(VkPageOpaque))))
 #define VkPageData(page)	((char *) (page) + MAXALIGN(SizeOfPageHeaderData))
 
 /*

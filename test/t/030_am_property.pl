@@ -74,10 +74,10 @@ sub new_case
 {
 	my ($number) = @_;
 	my %case = (table => "t$number", type => pick(@types), metric => pick(sort keys %op),
-		dim => pick(1, 3, 17, 100, 300, 900, 2500));
+		dim => pick(1, 3, 17, 40, 80, 80, 300, 900, 2500));
 	my $splits = pick('', ', a', ', a, b');
 	$case{op} = $op{ $case{metric} };
-	$case{big} = $case{dim} > 500 ? 30 : 300;
+	$case{big} = $case{dim} > 500 ? 30 : $case{dim} == 80 ? 800 : 300;
 	$case{name} = "$case{type}($case{dim}) $case{metric}$splits";
 	run_sql("CREATE TABLE $case{table} (id serial PRIMARY KEY, a int, b text, v $case{type}($case{dim}));");
 	my $create = "CREATE INDEX i$number ON $case{table} USING vektonn (v $case{type}_$case{metric}_ops$splits);";

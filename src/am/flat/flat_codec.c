@@ -58,7 +58,7 @@ const VkFlatKernels *
 vk_flat_kernels(void)
 {
 #ifdef __x86_64__
-	if (strcmp(vk_kernels->name, "avx512") == 0)
+	if (strncmp(vk_kernels->name, "avx512", strlen("avx512")) == 0)
 		return &vk_flat_kernels_avx512;
 	if (strcmp(vk_kernels->name, "avx2") == 0)
 		return &vk_flat_kernels_avx2;

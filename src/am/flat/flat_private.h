@@ -24,6 +24,8 @@ extern void vk_flat_collect(VkScan *scan, VkStoreRef ref);
 
 /* flat_recode.c */
 extern void vk_flat_maybe_train(VkIndex *index, VkStoreRef ref);
+extern int	vk_flat_sample_rows(const VkIndexInfo *info);
+extern void vk_flat_learn(VkIndex *index, struct varlena **sample, int nsample);
 
 /* flat_vacuum.c */
 extern void vk_flat_vacuum(VkVacuum *vacuum, VkStoreRef ref);

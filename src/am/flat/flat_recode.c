@@ -15,10 +15,10 @@
 #include "am/flat/flat_private.h"
 
 /* A split of this many rows is worth a codec, and enough to find one. */
-#define TRAIN_ROWS		2048
+#define TRAIN_ROWS		1024
 
 /* The sample's size. */
-#define SAMPLE_ROWS		2048
+#define SAMPLE_ROWS		1024
 #define SAMPLE_BYTES	(32 * 1024 * 1024)
 
 typedef struct Sampling
@@ -34,7 +34,7 @@ sampling_start(Sampling *sampling, const VkIndexInfo *info)
 {
 	sampling->as_floats = vk_flat_codec_make(info, VK_FLAT_IDENTITY, info->dim);
 	sampling->count = 0;
-	sampling->wanted = Max(64, Min(SAMPLE_ROWS, SAMPLE_BYTES / (int) (sizeof(float) * info->dim)));
+	sampling->wanted = vk_flat_sample_rows(info);
 	sampling->rows = palloc_extended(sizeof(float) * sampling->wanted * info->dim,
 									 MCXT_ALLOC_HUGE);
 }
@@ -198,4 +198,27 @@ vk_flat_maybe_train(VkIndex *index, VkStoreRef ref)
 		MemoryContextDelete(context);
 	}
 	UnlockPage(index->rel, VK_META_BLOCK, ExclusiveLock);
+}
+
+/* How many rows of a table a build should give to vk_flat_learn. */
+int
+vk_flat_sample_rows(const VkIndexInfo *info)
+{
+	if (vk_flat_planned_bytes(info) == 0)
+		return 0;
+	return Max(64, Min(SAMPLE_ROWS, SAMPLE_BYTES / (int) (sizeof(float) * info->dim)));
+}
+
+/* In a build: trains the codec before the first row comes, if there are enough. */
+void
+vk_flat_learn(VkIndex *index, struct varlena **sample, int nsample)
+{
+	Sampling	sampling;
+
+	sampling_start(&sampling, &index->info);
+	if (nsample < sampling.wanted)
+		return;
+	for (int i = 0; i < nsample; i++)
+		sample_row(&sampling, i, (const char *) ((VkVector *) sample[i])->x);
+	vk_flat_codec_store(index, vk_flat_train(&index->info, sampling.rows, sampling.count));
 }

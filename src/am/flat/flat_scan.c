@@ -203,7 +203,7 @@ compare_pending(FlatScan *state, PendingRow *pending)
 	}
 	for (int number = first; number <= last; number++)
 	{
-		int			part = Min(state->info->row_bytes - have, (int) VK_PAGE_SPACE - at);
+		int			part = Min(state->info->row_bytes - have, VK_PAGE_SPACE - at);
 		Buffer		buffer = vk_page_try(scan->index, blocks[number - first],
 										 VK_PAGE_FLAT_ROWS, state->ref.split_id,
 										 BUFFER_LOCK_SHARE);

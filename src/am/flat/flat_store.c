@@ -69,7 +69,7 @@ vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
 	for (;;)
 	{
 		layout_arrays(row_bytes, code_bytes, largest + 1, layout);
-		if (layout->used > (int) VK_PAGE_SPACE)
+		if (layout->used > VK_PAGE_SPACE)
 			break;
 		largest++;
 	}
@@ -135,9 +135,9 @@ vk_flat_visit_rows(VkIndex *index, uint32 split_id, const BlockNumber *blocks, i
 		if (buffer == InvalidBuffer)
 			return false;
 		data = VkPageData(BufferGetPage(buffer));
-		while (slot < nslots && at < (int) VK_PAGE_SPACE)
+		while (slot < nslots && at < VK_PAGE_SPACE)
 		{
-			int			part = Min(row_bytes - have, (int) VK_PAGE_SPACE - at);
+			int			part = Min(row_bytes - have, VK_PAGE_SPACE - at);
 
 			if (part == row_bytes)
 				visit(arg, slot, data + at);
@@ -499,6 +499,8 @@ const VkStoreOps vk_flat_store = {
 	.approximate = false,
 	.create = flat_create,
 	.insert = flat_insert,
+	.sample_rows = vk_flat_sample_rows,
+	.learn = vk_flat_learn,
 	.collect = vk_flat_collect,
 	.vacuum = vk_flat_vacuum,
 	.retire = vk_flat_retire,
