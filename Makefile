@@ -58,7 +58,8 @@ src/distance/%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-m
 src/am/flat/flat_kernel_%.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 ifeq ($(host_cpu),x86_64)
 src/distance/kernel_avx2.o: override CFLAGS += -mavx2 -mf16c
-src/distance/kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
+src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512vnni
+src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
 src/am/flat/flat_kernel_avx2.o: override CFLAGS += -mavx2 -mfma
 src/am/flat/flat_kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
 endif

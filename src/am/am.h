@@ -77,6 +77,7 @@ typedef struct VkIndex
 	bool		building;		/* CREATE INDEX: nothing is WAL-logged until its end */
 	TupleDesc	key_desc;		/* of the split columns; NULL without */
 	FmgrInfo   *key_equal;		/* per split column, or NULL until needed */
+	void	   *store_build;	/* building: the store's own, NULL at first */
 	VkStoreRef	only;			/* hint: the one split of an index without split columns */
 	uint16		store_hint;		/* the store's own, 0 at first */
 } VkIndex;
@@ -186,6 +187,12 @@ struct VkStoreOps
 	BlockNumber (*build_end) (void *state);
 
 	/*
+	 * May be NULL.  CREATE INDEX: all rows have been inserted; what insert()
+	 * kept in index->store_build must now be written.
+	 */
+	void		(*build_done) (VkIndex *index);
+
+	/*
 	 * Pushes into scan->topk every row that might be among its k best beyond
 	 * the cursor; a row whose distance exceeds topk->threshold may be left
 	 * out, and so may, by an approximate store, others before the last pass.
@@ -226,8 +233,8 @@ struct VkStoreOps
 /* am_check.c */
 extern void vk_check_page_seen(VkCheck *check, BlockNumber block);
 extern void vk_check_row_seen(VkCheck *check, ItemPointer tid, BlockNumber block);
-extern void vk_report_corruption(Relation rel, BlockNumber block, const char *format,...)
-			pg_attribute_printf(3, 4) pg_attribute_noreturn();
+pg_noreturn extern void vk_report_corruption(Relation rel, BlockNumber block, const char *format,...)
+			pg_attribute_printf(3, 4);
 
 /* am_meta.c */
 extern VkIndex *vk_index_open(Relation rel);
@@ -240,5 +247,8 @@ extern const VkStoreOps *vk_store_for(VkElem elem, VkAlgorithm algorithm);
 
 /* flat/flat_store.c */
 extern const VkStoreOps vk_flat_store;
+
+/* sparse/sparse_store.c */
+extern const VkStoreOps vk_sparse_store;
 
 #endif							/* VK_AM_H */

@@ -149,6 +149,9 @@ vk_build(Relation heap, Relation rel, struct IndexInfo *info)
 												 &state, NULL);
 	result->index_tuples = state.rows;
 
+	if (state.index->store->build_done != NULL)
+		state.index->store->build_done(state.index);
+
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_WAL);
 	if (RelationNeedsWAL(rel))
 		log_newpage_range(rel, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(rel), true);

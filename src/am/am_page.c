@@ -57,7 +57,7 @@ typedef struct PageDelta
 /* Static, since a critical section must not allocate. */
 static PageDelta deltas[VK_EDIT_MAX_PAGES];
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 report_page(VkIndex *index, BlockNumber block, const char *what)
 {
 	ereport(ERROR,

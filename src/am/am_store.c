@@ -18,6 +18,7 @@ static const struct
 {
 	{VK_ELEM_FLOAT4, VK_ALGORITHM_FLAT, &vk_flat_store},
 	{VK_ELEM_FLOAT2, VK_ALGORITHM_FLAT, &vk_flat_store},
+	{VK_ELEM_SPARSE, VK_ALGORITHM_FLAT, &vk_sparse_store},
 };
 
 const VkStoreOps *

@@ -17,6 +17,7 @@
 #define VK_HAVE_X86_KERNELS
 extern const VkKernels vk_kernels_avx2;
 extern const VkKernels vk_kernels_avx512;
+extern const VkKernels vk_kernels_avx512vnni;
 #endif
 #if defined(__aarch64__)
 #define VK_HAVE_NEON_KERNELS
@@ -26,17 +27,18 @@ extern const VkKernels vk_kernels_portable;
 
 /* kernel_choose.c */
 
-/* The values of vektonn.kernel; all names exist on every architecture. */
+/* The values of vektonn.kernel, best last; all names exist on every architecture. */
 typedef enum VkKernelChoice
 {
 	VK_KERNEL_AUTO,
 	VK_KERNEL_PORTABLE,
 	VK_KERNEL_NEON,
 	VK_KERNEL_AVX2,
-	VK_KERNEL_AVX512
+	VK_KERNEL_AVX512,
+	VK_KERNEL_AVX512VNNI
 } VkKernelChoice;
 
-#define VK_NUM_KERNEL_CHOICES	5
+#define VK_NUM_KERNEL_CHOICES	6
 
 /* NULL if this CPU, its operating system or this build does not have it. */
 extern const VkKernels *vk_kernels_get(VkKernelChoice choice);
@@ -46,5 +48,7 @@ extern double vk_sparse_l2_squared(const VkSparse *a, const VkSparse *b);
 extern double vk_sparse_inner_product(const VkSparse *a, const VkSparse *b);
 extern double vk_sparse_l1(const VkSparse *a, const VkSparse *b);
 extern int	vk_sparse_intersection(const VkSparse *a, const VkSparse *b);
+extern void vk_sparse_norms_squared(const VkSparse *a, const VkSparse *b,
+									double *norm_a, double *norm_b);
 
 #endif							/* VK_KERNEL_H */

@@ -20,11 +20,12 @@ const VkKernels *vk_kernels = &vk_kernels_portable;
 
 #ifdef VK_HAVE_X86_KERNELS
 
-/* Bits of CPUID leaf 1 ECX, leaf 7 EBX, and of XCR0. */
+/* Bits of CPUID leaf 1 ECX, leaf 7 EBX and ECX, and of XCR0. */
 #define LEAF1_OSXSAVE		(1U << 27)
 #define LEAF1_F16C			(1U << 29)
 #define LEAF7_AVX2			(1U << 5)
 #define LEAF7_AVX512		(1U << 16 | 1U << 17 | 1U << 30 | 1U << 31) /* F DQ BW VL */
+#define LEAF7_ECX_VNNI		(1U << 11)
 #define XCR0_AVX			0x06	/* XMM and YMM state */
 #define XCR0_AVX512			0xe6	/* and mask registers, ZMM, ZMM16..31 */
 
@@ -42,7 +43,7 @@ read_xcr0(void)
 
 /* The CPU may know instructions whose registers the operating system does not save. */
 static bool
-cpu_has(uint32 leaf7_bits, uint32 xcr0_bits)
+cpu_has(uint32 leaf7_bits, uint32 leaf7_ecx_bits, uint32 xcr0_bits)
 {
 	uint32		eax;
 	uint32		ebx;
@@ -55,7 +56,7 @@ cpu_has(uint32 leaf7_bits, uint32 xcr0_bits)
 	if ((read_xcr0() & xcr0_bits) != xcr0_bits)
 		return false;
 	return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
-		(ebx & leaf7_bits) == leaf7_bits;
+		(ebx & leaf7_bits) == leaf7_bits && (ecx & leaf7_ecx_bits) == leaf7_ecx_bits;
 }
 #endif
 
@@ -81,10 +82,13 @@ vk_kernels_get(VkKernelChoice choice)
 #endif
 #ifdef VK_HAVE_X86_KERNELS
 		case VK_KERNEL_AVX2:
-			return cpu_has(LEAF7_AVX2, XCR0_AVX) ? &vk_kernels_avx2 : NULL;
+			return cpu_has(LEAF7_AVX2, 0, XCR0_AVX) ? &vk_kernels_avx2 : NULL;
 		case VK_KERNEL_AVX512:
-			return cpu_has(LEAF7_AVX2 | LEAF7_AVX512, XCR0_AVX512) ?
+			return cpu_has(LEAF7_AVX2 | LEAF7_AVX512, 0, XCR0_AVX512) ?
 				&vk_kernels_avx512 : NULL;
+		case VK_KERNEL_AVX512VNNI:
+			return cpu_has(LEAF7_AVX2 | LEAF7_AVX512, LEAF7_ECX_VNNI, XCR0_AVX512) ?
+				&vk_kernels_avx512vnni : NULL;
 #endif
 		default:
 			break;

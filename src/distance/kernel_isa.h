@@ -10,6 +10,7 @@
  *	VK_FOLD(reg)	the register's lanes folded in halves down to 4: a VkReg4
  *	VK_LOAD_HALF(p)	VK_WIDTH binary16 at p widened to a VkReg; may be absent
  *	VK_LOAD_PART_FLOAT(p, n), VK_LOAD_PART_HALF(p, n)	may be absent
+ *	VK_MATCH_INDEX(p, index)	bit mask: which of VK_WIDTH int32 at p is index; may be absent
  *	VK_DOT_I8, VK_DOT_U8I8, VK_L1_U8, VK_L2_SQUARED_U8	may be absent
  *
  * Registers are GCC vectors: arithmetic on them is element-wise, compiles to
@@ -97,9 +98,16 @@ widen_half(VkRegHalf half)
 #define VK_LOAD_HALF(p)		widen_half(*(const VkRegHalfUnaligned *) (p))
 #endif
 
+/*
+ * Elements at any address: compilers that vectorise the loops below align
+ * their loads step by step, which a float at an odd address never becomes.
+ */
+typedef float VkFloatUnaligned __attribute__((aligned(1)));
+typedef VkHalf VkHalfUnaligned __attribute__((aligned(1)));
+
 #ifndef VK_LOAD_PART_FLOAT
 static pg_attribute_always_inline VkReg
-load_part_float(const float *p, int n)
+load_part_float(const VkFloatUnaligned *p, int n)
 {
 	float		part[VK_WIDTH] = {0};
 
@@ -112,7 +120,7 @@ load_part_float(const float *p, int n)
 
 #ifndef VK_LOAD_PART_HALF
 static pg_attribute_always_inline VkReg
-load_part_half(const VkHalf *p, int n)
+load_part_half(const VkHalfUnaligned *p, int n)
 {
 	VkHalf		part[VK_WIDTH] = {0};
 
@@ -136,6 +144,69 @@ load_part_half(const VkHalf *p, int n)
 #include "distance/kernel_template.h"
 
 /*
+ * Sparse vectors: each index of the shorter list is compared with a register
+ * full of the longer one, which moves on when its last index is smaller.
+ */
+#ifdef VK_MATCH_INDEX
+static pg_attribute_always_inline int
+find_common(const VkSparse *a, const VkSparse *b, double *sum)
+{
+	const VkSparse *few = a->nnz < b->nnz ? a : b;
+	const VkSparse *many = few == a ? b : a;
+	int			last = many->nnz - VK_WIDTH;
+	int			at = 0;
+	int			count = 0;
+
+	for (int i = 0; i < few->nnz; i++)
+	{
+		int32		index = few->indices[i];
+		uint32		match;
+
+		while (many->indices[at + VK_WIDTH - 1] < index)
+		{
+			if (at == last)
+				return count;
+			/* The last register overlaps the one before: it holds only what is passed. */
+			at = Min(at + VK_WIDTH, last);
+		}
+		match = VK_MATCH_INDEX(many->indices + at, index);
+		if (match != 0)
+		{
+			*sum += (double) few->values[i] * many->values[at + __builtin_ctz(match)];
+			count++;
+		}
+	}
+	return count;
+}
+
+static double
+sparse_inner_product(const VkSparse *a, const VkSparse *b)
+{
+	double		sum = 0;
+
+	if (Max(a->nnz, b->nnz) < VK_WIDTH)
+		return vk_sparse_inner_product(a, b);
+	find_common(a, b, &sum);
+	return sum;
+}
+
+static int
+sparse_intersection(const VkSparse *a, const VkSparse *b)
+{
+	double		unused = 0;
+
+	if (Max(a->nnz, b->nnz) < VK_WIDTH)
+		return vk_sparse_intersection(a, b);
+	return find_common(a, b, &unused);
+}
+#define VK_SPARSE_INNER_PRODUCT	sparse_inner_product
+#define VK_SPARSE_INTERSECTION	sparse_intersection
+#else
+#define VK_SPARSE_INNER_PRODUCT	vk_sparse_inner_product
+#define VK_SPARSE_INTERSECTION	vk_sparse_intersection
+#endif
+
+/*
  * Integer sums are exact in any order, so compilers vectorise these loops by
  * themselves; an instruction set with something better brings its own.
  */
@@ -146,7 +217,7 @@ dot_i8(const int8 *a, const int8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += (int16) (a[i] * b[i]);
+		sum += a[i] * b[i];
 	return sum;
 }
 #define VK_DOT_I8	dot_i8
@@ -159,7 +230,7 @@ dot_u8i8(const uint8 *a, const int8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += (int16) (a[i] * b[i]);
+		sum += a[i] * b[i];
 	return sum;
 }
 #define VK_DOT_U8I8	dot_u8i8
@@ -172,7 +243,7 @@ l1_u8(const uint8 *a, const uint8 *b, int n)
 	int32		sum = 0;
 
 	for (int i = 0; i < n; i++)
-		sum += a[i] > b[i] ? a[i] - b[i] : b[i] - a[i];
+		sum += abs(a[i] - b[i]);
 	return sum;
 }
 #define VK_L1_U8	l1_u8
@@ -208,8 +279,8 @@ const VkKernels VK_KERNELS_OF(VK_ISA) = {
 		}
 	},
 	.sparse = {
-		vk_sparse_l2_squared, vk_sparse_inner_product, vk_sparse_l1,
-		vk_sparse_intersection
+		vk_sparse_l2_squared, VK_SPARSE_INNER_PRODUCT, vk_sparse_l1,
+		VK_SPARSE_INTERSECTION
 	},
 	.int8 = {VK_DOT_I8, VK_DOT_U8I8, VK_L1_U8, VK_L2_SQUARED_U8}
 };

@@ -20,6 +20,7 @@ const struct config_enum_entry vk_kernel_options[] = {
 	{"portable", VK_KERNEL_PORTABLE, false},
 	{"avx2", VK_KERNEL_AVX2, false},
 	{"avx512", VK_KERNEL_AVX512, false},
+	{"avx512vnni", VK_KERNEL_AVX512VNNI, false},
 	{"neon", VK_KERNEL_NEON, false},
 	{NULL, 0, false}
 };

@@ -66,28 +66,16 @@ vk_sparse_l1(const VkSparse *a, const VkSparse *b)
 	return sum_union(a, b, term_l1);
 }
 
-double
-vk_sparse_inner_product(const VkSparse *a, const VkSparse *b)
-{
-	double		sum = 0;
-	int			i = 0;
-	int			j = 0;
+/* A list this many times longer than the other is skipped through. */
+#define SKIP_RATIO	4
+#define SKIP_BLOCK	16
 
-	while (i < a->nnz && j < b->nnz)
-	{
-		int32		index_a = a->indices[i];
-		int32		index_b = b->indices[j];
-
-		if (index_a == index_b)
-			sum += (double) a->values[i] * b->values[j];
-		i += index_a <= index_b;
-		j += index_b <= index_a;
-	}
-	return sum;
-}
-
-int
-vk_sparse_intersection(const VkSparse *a, const VkSparse *b)
+/*
+ * The indices both lists have: their number, and the sum of the products of
+ * the values there.  The compiler drops the one that is not used.
+ */
+static pg_attribute_always_inline int
+merge_common(const VkSparse *a, const VkSparse *b, double *sum)
 {
 	int			count = 0;
 	int			i = 0;
@@ -98,9 +86,90 @@ vk_sparse_intersection(const VkSparse *a, const VkSparse *b)
 		int32		index_a = a->indices[i];
 		int32		index_b = b->indices[j];
 
-		count += index_a == index_b;
+		if (index_a == index_b)
+		{
+			*sum += (double) a->values[i] * b->values[j];
+			count++;
+		}
 		i += index_a <= index_b;
 		j += index_b <= index_a;
 	}
 	return count;
+}
+
+/* The same, looking up each index of a short list in a long one. */
+static pg_attribute_always_inline int
+skip_common(const VkSparse *few, const VkSparse *many, double *sum)
+{
+	int			count = 0;
+	int			at = 0;
+
+	for (int i = 0; i < few->nnz; i++)
+	{
+		int32		index = few->indices[i];
+
+		while (at + SKIP_BLOCK <= many->nnz && many->indices[at + SKIP_BLOCK - 1] < index)
+			at += SKIP_BLOCK;
+		while (at < many->nnz && many->indices[at] < index)
+			at++;
+		if (at == many->nnz)
+			break;
+		if (many->indices[at] == index)
+		{
+			*sum += (double) few->values[i] * many->values[at];
+			count++;
+		}
+	}
+	return count;
+}
+
+static pg_attribute_always_inline int
+find_common(const VkSparse *a, const VkSparse *b, double *sum)
+{
+	if (a->nnz / SKIP_RATIO > b->nnz)
+		return skip_common(b, a, sum);
+	if (b->nnz / SKIP_RATIO > a->nnz)
+		return skip_common(a, b, sum);
+	return merge_common(a, b, sum);
+}
+
+double
+vk_sparse_inner_product(const VkSparse *a, const VkSparse *b)
+{
+	double		sum = 0;
+
+	find_common(a, b, &sum);
+	return sum;
+}
+
+int
+vk_sparse_intersection(const VkSparse *a, const VkSparse *b)
+{
+	double		unused = 0;
+
+	return find_common(a, b, &unused);
+}
+
+void
+vk_sparse_norms_squared(const VkSparse *a, const VkSparse *b, double *norm_a, double *norm_b)
+{
+	int			both = Min(a->nnz, b->nnz);
+	const VkSparse *longer = a->nnz > b->nnz ? a : b;
+	double		sum_a = 0;
+	double		sum_b = 0;
+
+	/* Side by side, the latency of one addition hides behind that of the other. */
+	for (int i = 0; i < both; i++)
+	{
+		sum_a += (double) a->values[i] * a->values[i];
+		sum_b += (double) b->values[i] * b->values[i];
+	}
+	for (int i = both; i < longer->nnz; i++)
+	{
+		double	   *sum = longer == a ? &sum_a : &sum_b;
+
+		*sum += (double) longer->values[i] * longer->values[i];
+	}
+	*norm_a = sum_a;
+	*norm_b = sum_b;
 }

@@ -41,11 +41,29 @@ vk_metric_by_name(const char *name)
 	return NULL;
 }
 
+/*
+ * The portable kernels are the oracle: builds with assertions compare every
+ * sum, and to the bit, since the order of addition is the same.
+ */
+#ifdef USE_ASSERT_CHECKING
+#define AssertPortable(sum, elem, function) \
+	Assert(same_sum(sum, vk_kernels_portable.dense[elem].function(a, b, dim)))
+
+static bool
+same_sum(float x, float y)
+{
+	return x == y || (isnan(x) && isnan(y));
+}
+#else
+#define AssertPortable(sum, elem, function)	((void) 0)
+#endif
+
 double
 vk_dense_l2_squared(VkElem elem, const void *a, const void *b, int dim)
 {
 	float		sum = vk_kernels->dense[elem].l2_squared(a, b, dim);
 
+	AssertPortable(sum, elem, l2_squared);
 	if (likely(vk_square_usable(sum)))
 		return sum;
 	return vk_wide_l2_squared(elem, a, b, dim);
@@ -62,6 +80,7 @@ dense_ip(VkElem elem, const void *a, const void *b, int dim)
 {
 	float		sum = vk_kernels->dense[elem].inner_product(a, b, dim);
 
+	AssertPortable(sum, elem, inner_product);
 	if (likely(fabsf(sum) <= FLT_MAX))
 		return -(double) sum;
 	return -vk_wide_inner_product(elem, a, b, dim);
@@ -72,6 +91,7 @@ dense_l1(VkElem elem, const void *a, const void *b, int dim)
 {
 	float		sum = vk_kernels->dense[elem].l1(a, b, dim);
 
+	AssertPortable(sum, elem, l1);
 	if (likely(sum <= FLT_MAX))
 		return sum;
 	return vk_wide_l1(elem, a, b, dim);
@@ -83,6 +103,7 @@ dense_cosine(VkElem elem, const void *a, const void *b, int dim)
 	VkCosineParts parts;
 
 	vk_kernels->dense[elem].cosine(a, b, dim, &parts);
+	AssertPortable(parts.ip, elem, inner_product);
 	if (likely(vk_cosine_usable(parts.ip, parts.norm_a, parts.norm_b)))
 		return vk_cosine_from_parts(parts.ip, parts.norm_a, parts.norm_b);
 	return vk_wide_cosine(elem, a, b, dim);
@@ -129,11 +150,13 @@ sparse_ip(const VkSparse *a, const VkSparse *b)
 static double
 sparse_cosine(const VkSparse *a, const VkSparse *b)
 {
+	double		norm_a;
+	double		norm_b;
+
 	if (a->nnz == 0 || b->nnz == 0)
 		return 1.0;
-	return vk_cosine_from_parts(vk_kernels->sparse.inner_product(a, b),
-								vk_sparse_norm_squared(a),
-								vk_sparse_norm_squared(b));
+	vk_sparse_norms_squared(a, b, &norm_a, &norm_b);
+	return vk_cosine_from_parts(vk_kernels->sparse.inner_product(a, b), norm_a, norm_b);
 }
 
 static double

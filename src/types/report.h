@@ -9,6 +9,7 @@
 #define VK_REPORT_H
 
 #include "nodes/nodes.h"
+#include "compat/pgcompat.h"
 #include "types/readerr.h"
 #include "types/types.h"
 
@@ -18,12 +19,12 @@
  */
 extern Datum vk_report_text(const VkReadError *error, VkElem elem,
 							const char *literal, Node *escontext);
-extern void vk_report_wire(const VkReadError *error, VkElem elem) pg_attribute_noreturn();
+pg_noreturn extern void vk_report_wire(const VkReadError *error, VkElem elem);
 
-extern void vk_report_not_finite(VkElem elem, float value, int i) pg_attribute_noreturn();
-extern void vk_report_half_range(float value, int i) pg_attribute_noreturn();
-extern void vk_report_overflow(int i) pg_attribute_noreturn();
-extern void vk_report_underflow(int i) pg_attribute_noreturn();
+pg_noreturn extern void vk_report_not_finite(VkElem elem, float value, int i);
+pg_noreturn extern void vk_report_half_range(float value, int i);
+pg_noreturn extern void vk_report_overflow(int i);
+pg_noreturn extern void vk_report_underflow(int i);
 extern void vk_check_nnz(int64 nnz, int dim);
 
 /* Element i (from 0) of a new value of type elem must be finite. */

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 
 #include "compat/pgcompat.h"
+#include "compat/pgcompat.h"
 #include "types/elem.h"
 
 /* vector and halfvec: a dense array of dim elements. */
@@ -63,7 +64,7 @@ extern VkSparsevec *vk_sparsevec_alloc(int dim, int nnz);
 
 /* report.c: errors that several subsystems raise, with pgvector's texts */
 extern const char *vk_elem_name(VkElem elem);
-extern void vk_report_dims_differ(VkElem elem, int left, int right) pg_attribute_noreturn();
+pg_noreturn extern void vk_report_dims_differ(VkElem elem, int left, int right);
 extern void vk_check_dim(VkElem elem, int dim);
 extern void vk_check_typmod(VkElem elem, int dim, int32 typmod);
 

@@ -88,7 +88,7 @@ BEGIN
 	PERFORM vektonn.kernel_in_use();
 	SET vektonn.kernel = portable;
 	digest := pg_temp.digest();
-	FOREACH kernel IN ARRAY '{auto,neon,avx2,avx512}'::text[] LOOP
+	FOREACH kernel IN ARRAY '{auto,neon,avx2,avx512,avx512vnni}'::text[] LOOP
 		BEGIN
 			PERFORM set_config('vektonn.kernel', kernel, false);
 			different := different + (digest <> pg_temp.digest())::int;

@@ -116,6 +116,33 @@ FROM documented LEFT JOIN pg_operator o ON oprname = name AND oprleft = type::re
 SELECT count(*) FILTER (WHERE oprcom = oid) AS own, count(*) FROM pg_operator WHERE oprname IN ('<->', '<#>', '<=>', '<+>', '<%>')
 	AND oprleft IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype);
 
+-- Indexing, with this index method's name: an index per distance, the operator class named
+CREATE INDEX ON items USING vektonn (embedding vector_l2_ops);
+CREATE INDEX ON items USING vektonn (embedding vector_ip_ops);
+CREATE INDEX ON items USING vektonn (embedding vector_cosine_ops);
+CREATE INDEX ON items USING vektonn (embedding vector_l1_ops);
+CREATE INDEX ON half_items USING vektonn (embedding halfvec_l2_ops);
+CREATE INDEX ON half_items USING vektonn (embedding halfvec_ip_ops);
+CREATE INDEX ON half_items USING vektonn (embedding halfvec_cosine_ops);
+CREATE INDEX ON half_items USING vektonn (embedding halfvec_l1_ops);
+-- half precision, subvectors, one kind of several, more precision: by expressions and conditions
+CREATE INDEX items_half ON items USING vektonn ((embedding::halfvec(3)) halfvec_l2_ops);
+CREATE INDEX items_sub ON items USING vektonn ((subvector(embedding, 1, 2)::vector(2)) vector_cosine_ops);
+CREATE INDEX embeddings_123 ON embeddings USING vektonn ((embedding::vector(3)) vector_l2_ops) WHERE (model_id = 123);
+CREATE INDEX precise_items_cast ON precise_items USING vektonn ((embedding::vector(3)) vector_l2_ops);
+SET enable_seqscan = off;
+SET enable_sort = off;
+EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY embedding::halfvec(3) <-> '[1,2,3]' LIMIT 5;
+SELECT id FROM items ORDER BY embedding::halfvec(3) <-> '[1,2,3]' LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY subvector(embedding, 1, 2)::vector(2) <=> subvector('[1,2,3]'::vector, 1, 2) LIMIT 2;
+SELECT id FROM items ORDER BY subvector(embedding, 1, 2)::vector(2) <=> subvector('[1,2,3]'::vector, 1, 2) LIMIT 2;
+EXPLAIN (COSTS OFF) SELECT * FROM embeddings WHERE model_id = 123 ORDER BY embedding::vector(3) <-> '[3,1,2]' LIMIT 5;
+SELECT * FROM embeddings WHERE model_id = 123 ORDER BY embedding::vector(3) <-> '[3,1,2]' LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM precise_items ORDER BY embedding::vector(3) <-> '[3,1,2]' LIMIT 5;
+SELECT id FROM precise_items ORDER BY embedding::vector(3) <-> '[3,1,2]' LIMIT 5;
+RESET enable_seqscan;
+RESET enable_sort;
+
 -- Errors clients know: SQLSTATE and primary message of each
 SELECT statement, pg_temp.answer(statement) FROM unnest(ARRAY[
 	$$SELECT '[1,2]'::vector <-> '[1,2,3]'$$, $$SELECT '[1,2]'::halfvec <#> '[1,2,3]'$$, $$SELECT '{}/2'::sparsevec <=> '{}/3'$$, $$SELECT '[1,2]'::vector <+> '[1]'$$,

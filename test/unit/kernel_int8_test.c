@@ -4,6 +4,7 @@
  *
  * LINKS: src/distance/kernel_choose.o src/distance/kernel_portable.o src/distance/kernel_sparse.o
  * LINKS: src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_neon.o
+ * LINKS: src/distance/kernel_avx512vnni.o
  */
 #include "postgres.h"
 

@@ -341,8 +341,8 @@ edit_row_pages(VkEdit *edit, int group_page, VkFlatGroup *group, const VkFlatLay
 
 	for (int number = first; number <= last; number++)
 	{
-		int64		from = Max(start, (int64) number * VK_PAGE_SPACE);
-		int64		to = Min(end, (int64) (number + 1) * VK_PAGE_SPACE);
+		int64		from = Max(start, (int64) number * (int64) VK_PAGE_SPACE);
+		int64		to = Min(end, (int64) (number + 1) * (int64) VK_PAGE_SPACE);
 
 		buffers[nbuffers++] = edit_rows(edit, group_page, group, layout, split_id, number,
 										from - (int64) number * VK_PAGE_SPACE,

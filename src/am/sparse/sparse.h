@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * sparse.h
+ *	  Private to src/am/sparse: what its files share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_SPARSE_H
+#define VK_SPARSE_H
+
+#include "am/sparse/sparse_page.h"
+
+/*
+ * Pages a log may have before its rows become a segment.  Every search reads
+ * the log, at about 0.1 us a row; every segment costs a search about 0.1 us
+ * per element of the query.
+ */
+#define VK_SPARSE_LOG_PAGES		32
+
+/* Segments of about the same size that are made one, by inserts and by VACUUM. */
+#define VK_SPARSE_FANIN			4
+#define VK_SPARSE_VACUUM_FANIN	2
+
+/* A segment or log of which more than this part is dead is written anew. */
+#define VK_SPARSE_DEAD_PART		5
+
+/* A log this long is made a segment by VACUUM. */
+#define VK_SPARSE_VACUUM_PAGES	8
+
+/* Records longer than this may lie on more than one page. */
+#define VK_SPARSE_SPAN			2000
+
+/*
+ * Records looked at between two checks for interrupts, which have no effect
+ * while a page is locked.
+ */
+#define VK_SPARSE_INTERRUPT		64
+
+/* sparse_head.c */
+
+/* What a reader needs of a split, read at one moment. */
+typedef struct VkSparseView
+{
+	VkSparseLog open;
+	VkSparseLog sealed;
+	VkSparseLog retired;
+	uint32		next_number;
+	int			count;
+	VkSparseSegment *segments;	/* palloc'd; all states */
+	int			head_count;		/* the first of them are those of the head
+								 * page */
+} VkSparseView;
+
+extern BlockNumber vk_sparse_create(VkIndex *index, uint32 split_id);
+extern bool vk_sparse_head_view(VkIndex *index, VkStoreRef ref, VkSparseView *view);
+extern Buffer vk_sparse_head_lock(VkIndex *index, VkStoreRef ref, VkSparseHead **head);
+extern Buffer vk_sparse_page_try(VkIndex *index, BlockNumber block, int kind,
+								 uint32 split_id, uint32 number, int lock);
+extern void vk_sparse_page_limits(VkIndex *index, Buffer buffer, Size begin, Size end);
+extern VkSparseSegment *vk_sparse_find_segment(VkSparseHead *head, uint32 number);
+extern void vk_sparse_make_room(VkIndex *index, VkStoreRef ref);
+extern void vk_sparse_segment_update(VkIndex *index, VkStoreRef ref,
+									 const VkSparseSegment *segment);
+extern bool vk_sparse_retire(VkIndex *index, VkStoreRef ref, struct VkEdit *edit,
+							 VkBlockList *blocks);
+extern void vk_sparse_stats(VkIndex *index, VkStoreRef ref, VkStoreStats *stats);
+
+/* sparse_read.c */
+
+/*
+ * A record under inspection: in its page, which is then locked, or copied
+ * together.  One after another may be fetched; release at the end.
+ */
+typedef struct VkSparseFetch
+{
+	VkIndex    *index;
+	uint32		split_id;
+	uint32		number;			/* of the segment or log */
+	int			kind;			/* FORWARD or LOG */
+	Buffer		buffer;
+	BlockNumber block;			/* of buffer */
+	char	   *copy;			/* of a record on several pages */
+	Size		copy_size;
+	const VkSparseRecord *record;
+	BlockNumber end_block;		/* page on which the record ends */
+	VkSparse	vec;			/* of record, once decoded */
+	int32	   *indices;
+	int64		pages;			/* accessed so far */
+} VkSparseFetch;
+
+typedef enum VkFetchResult
+{
+	VK_FETCH_OK,
+	VK_FETCH_GONE,				/* the page is of another segment by now */
+	VK_FETCH_INCOMPLETE			/* LOG: the record's end was never written */
+} VkFetchResult;
+
+extern void vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id,
+								 uint32 number, int kind);
+extern VkFetchResult vk_sparse_fetch(VkSparseFetch *fetch, BlockNumber block, int offset);
+extern void vk_sparse_fetch_decode(VkSparseFetch *fetch);
+extern void vk_sparse_fetch_release(VkSparseFetch *fetch);
+extern void vk_sparse_fetch_free(VkSparseFetch *fetch);
+
+/* Walks the records of a log; the state is in fetch, and where it is. */
+typedef struct VkSparseLogScan
+{
+	VkSparseFetch fetch;
+	BlockNumber block;
+	BlockNumber visited;		/* pages, against chains that bite their tail */
+	BlockNumber expected;
+	int			item;			/* records of the page passed */
+	int			at;				/* where the present record is */
+	int			offset;			/* where the next one is */
+} VkSparseLogScan;
+
+typedef enum VkLogResult
+{
+	VK_LOG_RECORD,				/* fetch.record is the next one, not dead */
+	VK_LOG_END,
+	VK_LOG_GONE
+} VkLogResult;
+
+extern void vk_sparse_log_begin(VkSparseLogScan *scan, VkIndex *index, uint32 split_id,
+								const VkSparseLog *log);
+extern VkLogResult vk_sparse_log_next(VkSparseLogScan *scan);
+extern void vk_sparse_log_end(VkSparseLogScan *scan);
+
+/* An open segment. */
+typedef struct VkSparseReader
+{
+	VkIndex    *index;
+	uint32		split_id;
+	uint32		number;
+	VkSparseRoot root;
+	Buffer		documents;		/* DOCUMENTS page read last, locked */
+	int			documents_page; /* which it is; -1: none */
+	Buffer		terms;			/* TERMS page read last, locked */
+	BlockNumber terms_block;
+	PGAlignedBlock inner[VK_SPARSE_MAX_LEVELS]; /* copies, from the root down */
+	BlockNumber inner_blocks[VK_SPARSE_MAX_LEVELS];
+	VkSparseFetch fetch;
+	int64		pages;
+} VkSparseReader;
+
+/* A posting list found in a segment. */
+typedef struct VkSparsePostings
+{
+	VkSparseListHead head;
+	int			count;
+	const char *postings;		/* in the locked TERMS page, or NULL: in
+								 * chunks */
+	int			nchunks;
+	VkSparseChunk chunks[VK_SPARSE_MAX_CHUNKS];
+} VkSparsePostings;
+
+extern bool vk_sparse_reader_open(VkSparseReader *reader, VkIndex *index, uint32 split_id,
+								  const VkSparseSegment *segment);
+extern void vk_sparse_reader_release(VkSparseReader *reader);
+extern void vk_sparse_reader_close(VkSparseReader *reader);
+extern bool vk_sparse_reader_document(VkSparseReader *reader, uint32 document,
+									  VkSparseDocument *out);
+extern bool vk_sparse_reader_record(VkSparseReader *reader, const VkSparseDocument *document);
+extern bool vk_sparse_reader_norms(VkSparseReader *reader, int page, float *norms, int *count);
+
+typedef enum VkTermResult
+{
+	VK_TERM_FOUND,
+	VK_TERM_ABSENT,
+	VK_TERM_GONE
+} VkTermResult;
+
+extern VkTermResult vk_sparse_reader_term(VkSparseReader *reader, uint32 term,
+										  VkSparsePostings *list);
+extern void vk_sparse_read_list(VkIndex *index, Buffer buffer, const VkSparseSlot *slot,
+								VkSparsePostings *list);
+extern void vk_sparse_reader_terms_release(VkSparseReader *reader);
+extern Buffer vk_sparse_reader_chunk(VkSparseReader *reader, const VkSparseChunk *chunk,
+									 const uint16 **offsets, const uint8 **codes);
+
+/* sparse_log.c */
+extern int64 vk_sparse_append(VkIndex *index, VkStoreRef ref, ItemPointer tid,
+							  const VkSparsevec *vec);
+extern bool vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
+							 const struct varlena *value);
+
+/* sparse_build.c: writes one segment */
+typedef struct VkSparseBuilder VkSparseBuilder;
+
+extern VkSparseBuilder *vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory);
+extern void vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData *tid,
+								  const VkSparse *vec);
+extern bool vk_sparse_builder_full(VkSparseBuilder *builder);
+extern void vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment);
+
+/* sparse_merge.c.  The merge lock keeps all but inserts and searches out. */
+extern void vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref);
+extern bool vk_sparse_merge_try_lock(VkIndex *index, VkStoreRef ref);
+extern void vk_sparse_merge_unlock(VkIndex *index, VkStoreRef ref);
+extern void vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, int fanin);
+extern void vk_sparse_merge_compact(VkIndex *index, VkStoreRef ref);
+extern void vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref);
+
+/* sparse_bulk.c */
+extern void vk_sparse_bulk_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
+								  const VkSparsevec *vec);
+extern void vk_sparse_build_done(VkIndex *index);
+
+/* sparse_scan.c */
+extern void vk_sparse_collect(VkScan *scan, VkStoreRef ref);
+
+/* sparse_vacuum.c */
+extern void vk_sparse_vacuum(VkVacuum *vacuum, VkStoreRef ref);
+
+/* sparse_check.c */
+extern void vk_sparse_check(VkIndex *index, VkStoreRef ref, VkCheck *check);
+
+#endif							/* VK_SPARSE_H */

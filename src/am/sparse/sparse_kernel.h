@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * sparse_kernel.h
+ *	  Loops over score accumulators, one per document of a segment.
+ *
+ * Uses no symbol of the server, so that unit tests link it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_SPARSE_KERNEL_H
+#define VK_SPARSE_KERNEL_H
+
+#include "am/sparse/sparse_query.h"
+
+/* Documents of a segment: postings number them in 16 bits. */
+#define VK_SPARSE_SEGMENT_DOCS	65536
+
+/* Accumulators are padded with -infinity to a multiple of this. */
+#define VK_SPARSE_BLOCK			16
+
+typedef struct VkSparseCandidate
+{
+	float		score;			/* upper bound */
+	uint32		document;
+} VkSparseCandidate;
+
+typedef struct VkSparseKernel
+{
+	/* scores[offset] += base + slope * code, for every posting */
+	void		(*add) (float *scores, const uint16 *offsets, const uint8 *codes,
+						int count, const VkSparseTerm *term);
+
+	/* The same with the contribution kept within 0..limit */
+	void		(*add_limited) (float *scores, const uint16 *offsets,
+								const uint8 *codes, int count,
+								const VkSparseTerm *term);
+
+	/* Candidates with low <= score < high, in order of document; their number */
+	int			(*select) (const float *scores, int count, float low, float high,
+						   VkSparseCandidate *out);
+
+	/* The first document from `from` on with score > low and < high, or count */
+	int			(*next_above) (const float *scores, int count, int from,
+							   float low, float high);
+
+	/* scores[0 .. count - 1] = -0.0; may write as far as the next full block */
+	void		(*clear) (float *scores, int count);
+} VkSparseKernel;
+
+/* The kernel for this CPU. */
+extern const VkSparseKernel *vk_sparse_kernel(void);
+extern const VkSparseKernel vk_sparse_kernel_portable;
+
+/* scores[offset] += value, for every posting. */
+extern void vk_sparse_add_constant(float *scores, const uint16 *offsets,
+								   int count, float value);
+
+/* Sets the scores of documents without postings to -0.0, and the padding. */
+extern void vk_sparse_scores_clear(float *scores, int count);
+
+/*
+ * Sets the scores of documents first .. first + count - 1 to minus their
+ * norms, made smaller by `factor`, what rounding may do to the sum.
+ */
+extern void vk_sparse_scores_norm(float *scores, int first, int count,
+								  const float *norms, double factor);
+
+/* Turns counts of common indices into Jaccard similarities. */
+extern void vk_sparse_scores_jaccard(float *scores, int first, int count,
+									 const float *norms, int query_nnz);
+
+/* Whether no posting was added to a cleared score. */
+static inline bool
+vk_sparse_score_untouched(float score)
+{
+	union
+	{
+		float		value;
+		uint32		bits;
+	}			cast;
+
+	cast.value = score;
+	return cast.bits == 0x80000000;
+}
+
+/*
+ * The greatest score `low` such that at least `wanted` documents have
+ * low <= score < high; -infinity if there are fewer.  heap: room for `wanted`.
+ */
+extern float vk_sparse_scores_rank(const float *scores, int count, float high,
+								   int wanted, float *heap);
+
+/* Sorts by descending score, then ascending document. */
+extern void vk_sparse_candidates_sort(VkSparseCandidate *candidates, int count);
+
+#endif							/* VK_SPARSE_KERNEL_H */

@@ -1,0 +1,540 @@
+/*-------------------------------------------------------------------------
+ *
+ * sparse_merge.c
+ *	  Logs become segments, segments of a size become one, dead rows go.
+ *
+ * All of it is the same: live rows of some sources are written to a new
+ * segment, which then takes their place by one change of the head page, and
+ * the sources' pages are freed.  Searches and inserts go on meanwhile; the
+ * merge lock, a heavyweight lock on the head's block, keeps other merges and
+ * VACUUM out, so that no row dies unnoticed while it is copied.
+ *
+ *	  open log --seal--> sealed log --swap--> retired log --free--> (none)
+ *	  (none) --register--> BUILDING --swap--> LIVE --swap--> RETIRED --free--> (none)
+ *
+ * Each arrow is one WAL record, except that pages are freed one by one.  Who
+ * takes the merge lock first ends what a crash or an error interrupted
+ * (vk_sparse_merge_cleanup).  Freeing can be repeated: a page is freed only if
+ * it bears the number of the segment or log that is to go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+#include "am/sparse/sparse.h"
+
+/* What a merge reads. */
+typedef struct MergeSources
+{
+	VkSparseLog log;			/* number 0: none */
+	int			count;
+	VkSparseSegment *segments;
+} MergeSources;
+
+/* What it writes: mostly one segment, more if the log grew beyond one. */
+typedef struct MergeTarget
+{
+	VkIndex    *index;
+	VkStoreRef	ref;
+	VkSparseBuilder *builder;
+	float	   *values;			/* of the row being copied */
+	int			count;
+	VkSparseSegment segments[VK_SPARSE_HEAD_ROOM];
+} MergeTarget;
+
+void
+vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref)
+{
+	LockPage(index->rel, ref.head, ExclusiveLock);
+}
+
+bool
+vk_sparse_merge_try_lock(VkIndex *index, VkStoreRef ref)
+{
+	return ConditionalLockPage(index->rel, ref.head, ExclusiveLock);
+}
+
+void
+vk_sparse_merge_unlock(VkIndex *index, VkStoreRef ref)
+{
+	UnlockPage(index->rel, ref.head, ExclusiveLock);
+}
+
+/* ------------------------------------------------------------------------
+ * Freeing
+ * ------------------------------------------------------------------------ */
+
+/* Frees the page if it still belongs to the segment or log `number`. */
+static void
+free_own_page(VkIndex *index, VkStoreRef ref, BlockNumber block, uint32 number)
+{
+	Buffer		buffer = vk_page_read_any(index, block, BUFFER_LOCK_EXCLUSIVE);
+	Page		page = BufferGetPage(buffer);
+	VkPageOpaque *opaque = VkPageGetOpaque(page);
+	VkEdit		edit;
+
+	if (opaque->owner != ref.split_id || opaque->kind < VK_SPARSE_LOG ||
+		opaque->kind > VK_SPARSE_POSTINGS || VkSparsePageGet(page)->number != number)
+	{
+		vk_page_release(buffer);
+		return;
+	}
+	vk_edit_start(&edit, index);
+	vk_edit_free(&edit, buffer);
+	vk_edit_commit_release(&edit);
+	vk_page_freed(index, block);
+}
+
+/*
+ * Lists the pages of a chain whose first page is `block`, as far as they
+ * still belong to `number`.
+ */
+static void
+list_chain(VkIndex *index, VkStoreRef ref, BlockNumber block, int kind, uint32 number,
+		   VkBlockList *chain)
+{
+	while (block != InvalidBlockNumber)
+	{
+		Buffer		buffer = vk_sparse_page_try(index, block, kind, ref.split_id, number,
+												BUFFER_LOCK_SHARE);
+
+		if (!BufferIsValid(buffer))
+			return;
+		vk_blocks_add(chain, block);
+		block = VkPageGetOpaque(BufferGetPage(buffer))->next;
+		vk_page_release(buffer);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* From the last to the first, so that what is left remains reachable. */
+static void
+free_chain(VkIndex *index, VkStoreRef ref, VkBlockList *chain, uint32 number)
+{
+	for (int i = chain->count - 1; i >= 0; i--)
+	{
+		CHECK_FOR_INTERRUPTS();
+		free_own_page(index, ref, chain->blocks[i], number);
+	}
+	if (chain->blocks != NULL)
+		pfree(chain->blocks);
+}
+
+/* Calls visit for each block of a segment but those of the list itself. */
+static void
+free_listed(VkIndex *index, VkStoreRef ref, BlockNumber list, uint32 number)
+{
+	Buffer		buffer = vk_sparse_page_try(index, list, VK_SPARSE_BLOCKS, ref.split_id,
+											number, BUFFER_LOCK_SHARE);
+	int			count;
+	BlockNumber *blocks;
+
+	if (!BufferIsValid(buffer))
+		return;
+	count = VkSparsePageGet(BufferGetPage(buffer))->count;
+	vk_sparse_page_limits(index, buffer, 0,
+						  sizeof(VkSparsePage) + count * sizeof(BlockNumber));
+	blocks = palloc(Max(1, count) * sizeof(BlockNumber));
+	memcpy(blocks, VkSparsePageItems(BufferGetPage(buffer)), count * sizeof(BlockNumber));
+	vk_page_release(buffer);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		free_own_page(index, ref, blocks[i], number);
+	}
+	pfree(blocks);
+}
+
+static void
+free_segment(VkIndex *index, VkStoreRef ref, const VkSparseSegment *segment)
+{
+	VkBlockList chain = {0};
+
+	list_chain(index, ref, segment->blocks, VK_SPARSE_BLOCKS, segment->number, &chain);
+	for (int i = 0; i < chain.count; i++)
+		free_listed(index, ref, chain.blocks[i], segment->number);
+	free_chain(index, ref, &chain, segment->number);
+}
+
+/* Forgets the retired log. */
+static void
+forget_log(VkIndex *index, VkStoreRef ref)
+{
+	VkSparseHead *head;
+	Buffer		buffer = vk_sparse_head_lock(index, ref, &head);
+	VkSparseLog none = {0};
+	VkEdit		edit;
+
+	if (!BufferIsValid(buffer))
+		return;
+	vk_edit_start(&edit, index);
+	vk_edit_put(&edit, vk_edit_page(&edit, buffer), &head->retired, &none, sizeof(none));
+	vk_edit_commit_release(&edit);
+}
+
+/*
+ * Frees what a swap retired and what an interrupted merge left behind.
+ * Caller holds the merge lock.
+ */
+void
+vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref)
+{
+	VkSparseView view;
+
+	if (!vk_sparse_head_view(index, ref, &view))
+		return;
+	for (int i = 0; i < view.count; i++)
+	{
+		VkSparseSegment gone = view.segments[i];
+
+		if (gone.state == VK_SEGMENT_LIVE)
+			continue;
+		free_segment(index, ref, &gone);
+		gone.state = 0;
+		vk_sparse_segment_update(index, ref, &gone);
+	}
+	if (view.retired.number != 0)
+	{
+		VkBlockList chain = {0};
+
+		list_chain(index, ref, view.retired.first, VK_SPARSE_LOG, view.retired.number, &chain);
+		free_chain(index, ref, &chain, view.retired.number);
+		forget_log(index, ref);
+	}
+	pfree(view.segments);
+}
+
+/* ------------------------------------------------------------------------
+ * Merging
+ * ------------------------------------------------------------------------ */
+
+/* Closes the open log, unless one is closed already; false if there is none. */
+static bool
+seal_log(VkIndex *index, VkStoreRef ref, VkSparseLog *sealed)
+{
+	VkSparseHead *head;
+	Buffer		buffer = vk_sparse_head_lock(index, ref, &head);
+	VkSparseLog none = {0};
+	Buffer		last;
+	VkEdit		edit;
+	int			at;
+
+	memset(sealed, 0, sizeof(*sealed));
+	if (!BufferIsValid(buffer))
+		return false;
+	if (head->sealed.number != 0 || head->open.number == 0)
+	{
+		*sealed = head->sealed;
+		vk_page_release(buffer);
+		return sealed->number != 0;
+	}
+	last = vk_page_read(index, head->open.last, VK_SPARSE_LOG, ref.split_id,
+						BUFFER_LOCK_EXCLUSIVE);
+	*sealed = head->open;
+	sealed->rows += VkSparsePageGet(BufferGetPage(last))->count;
+	vk_edit_start(&edit, index);
+	at = vk_edit_page(&edit, buffer);
+	vk_edit_put(&edit, at, &head->sealed, &head->open, sizeof(VkSparseLog));
+	vk_edit_put(&edit, at, &head->open, &none, sizeof(none));
+	at = vk_edit_page(&edit, last);
+	vk_edit_put_uint16(&edit, at, &VkPageGetOpaque(BufferGetPage(last))->flags,
+					   VK_SPARSE_SEALED);
+	vk_edit_commit_release(&edit);
+	return true;
+}
+
+static void
+finish_target(MergeTarget *target)
+{
+	vk_sparse_builder_finish(target->builder, &target->segments[target->count++]);
+	target->builder = NULL;
+}
+
+/* A copy of a vector that lies in a page, valid until the next one. */
+static VkSparse
+copy_vector(MergeTarget *target, const VkSparse *vec)
+{
+	VkSparse	copy = *vec;
+
+	memcpy(target->values, vec->values, vec->nnz * sizeof(float));
+	copy.values = target->values;
+	return copy;
+}
+
+/* Writes a row.  This waits for locks and interrupts: the caller holds no page. */
+static void
+write_row(MergeTarget *target, const ItemPointerData *tid, const VkSparse *vec)
+{
+	if (target->builder != NULL && vk_sparse_builder_full(target->builder) &&
+		target->count < VK_SPARSE_HEAD_ROOM - 1)
+		finish_target(target);
+	if (target->builder == NULL)
+		target->builder = vk_sparse_builder_begin(target->index, target->ref,
+												  (Size) maintenance_work_mem * 1024);
+	vk_sparse_builder_add(target->builder, tid, vec);
+}
+
+/* Writes the live rows of a segment to the target. */
+static void
+copy_segment(MergeTarget *target, const VkSparseSegment *segment)
+{
+	VkIndex    *index = target->index;
+	VkStoreRef	ref = target->ref;
+	VkSparseReader *reader = palloc(sizeof(VkSparseReader));
+
+	if (!vk_sparse_reader_open(reader, index, ref.split_id, segment))
+		elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+	for (uint32 d = 0; d < segment->documents; d++)
+	{
+		VkSparseDocument document;
+		VkSparse	vec;
+
+		if (!vk_sparse_reader_document(reader, d, &document))
+			elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+		if (document.place & VK_SPARSE_DOCUMENT_DEAD)
+			continue;
+		if (!vk_sparse_reader_record(reader, &document))
+			elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+		vec = copy_vector(target, &reader->fetch.vec);
+		vk_sparse_reader_release(reader);
+		write_row(target, &document.tid, &vec);
+	}
+	vk_sparse_reader_close(reader);
+	pfree(reader);
+}
+
+static void
+copy_log(MergeTarget *target, const VkSparseLog *log)
+{
+	VkSparseLogScan scan;
+	VkLogResult result;
+
+	vk_sparse_log_begin(&scan, target->index, target->ref.split_id, log);
+	while ((result = vk_sparse_log_next(&scan)) == VK_LOG_RECORD)
+	{
+		ItemPointerData tid = scan.fetch.record->tid;
+		VkSparse	vec;
+
+		vk_sparse_fetch_decode(&scan.fetch);
+		vec = copy_vector(target, &scan.fetch.vec);
+		vk_sparse_fetch_release(&scan.fetch);
+		write_row(target, &tid, &vec);
+	}
+	vk_sparse_log_end(&scan);
+	if (result == VK_LOG_GONE)
+		elog(ERROR, "a log vanished under the merge lock");
+}
+
+static bool
+is_source(const MergeSources *sources, uint32 number)
+{
+	for (int i = 0; i < sources->count; i++)
+	{
+		if (sources->segments[i].number == number)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Adds to the edit the LIST page that has a source, if one has: sources
+ * beyond the head page come alone.  InvalidBuffer if none has.
+ */
+static Buffer
+retire_listed(VkIndex *index, VkStoreRef ref, BlockNumber block,
+			  const MergeSources *sources, VkEdit *edit)
+{
+	while (block != InvalidBlockNumber)
+	{
+		Buffer		buffer = vk_page_read(index, block, VK_SPARSE_LIST, ref.split_id,
+										  BUFFER_LOCK_EXCLUSIVE);
+		VkSparseList *list = (VkSparseList *) VkPageData(BufferGetPage(buffer));
+
+		for (uint32 i = 0; i < list->count; i++)
+		{
+			if (is_source(sources, list->segments[i].number))
+			{
+				list = (VkSparseList *) VkPageData(vk_edit_copy(edit, buffer));
+				list->segments[i].state = VK_SEGMENT_RETIRED;
+				return buffer;
+			}
+		}
+		block = VkPageGetOpaque(BufferGetPage(buffer))->next;
+		vk_page_release(buffer);
+	}
+	return InvalidBuffer;
+}
+
+/* Puts the finished segments in the place of the sources. */
+static void
+swap_segments(const MergeTarget *target, const MergeSources *sources)
+{
+	VkIndex    *index = target->index;
+	VkStoreRef	ref = target->ref;
+	VkSparseHead *head;
+	Buffer		buffer = vk_sparse_head_lock(index, ref, &head);
+	Buffer		list = InvalidBuffer;
+	VkEdit		edit;
+	int			found = 0;
+
+	if (!BufferIsValid(buffer))
+		elog(ERROR, "split %u vanished under a merge", ref.split_id);
+	vk_edit_start(&edit, index);
+	head = (VkSparseHead *) VkPageData(vk_edit_copy(&edit, buffer));
+	for (int i = 0; i < target->count; i++)
+	{
+		VkSparseSegment *place = vk_sparse_find_segment(head, target->segments[i].number);
+
+		if (place == NULL)
+			elog(ERROR, "segment %u vanished under the merge lock", target->segments[i].number);
+		*place = target->segments[i];
+	}
+	for (uint32 i = 0; i < head->count; i++)
+	{
+		if (is_source(sources, head->segments[i].number))
+		{
+			head->segments[i].state = VK_SEGMENT_RETIRED;
+			found++;
+		}
+	}
+	if (found < sources->count)
+		list = retire_listed(index, ref, head->more, sources, &edit);
+	if (sources->log.number != 0)
+	{
+		Assert(head->sealed.number == sources->log.number);
+		head->retired = head->sealed;
+		memset(&head->sealed, 0, sizeof(VkSparseLog));
+	}
+	vk_edit_commit(&edit);
+	vk_page_release(buffer);
+	if (BufferIsValid(list))
+		vk_page_release(list);
+}
+
+static void
+merge(VkIndex *index, VkStoreRef ref, const MergeSources *sources)
+{
+	MergeTarget *target = palloc0(sizeof(MergeTarget));
+
+	target->index = index;
+	target->ref = ref;
+	target->values = palloc(sizeof(float) * VK_SPARSE_MAX_NNZ);
+	vk_sparse_make_room(index, ref);
+	for (int i = 0; i < sources->count; i++)
+		copy_segment(target, &sources->segments[i]);
+	if (sources->log.number != 0)
+		copy_log(target, &sources->log);
+	if (target->builder != NULL)
+		finish_target(target);
+	swap_segments(target, sources);
+	vk_sparse_merge_cleanup(index, ref);
+	pfree(target->values);
+	pfree(target);
+}
+
+static int
+compare_live(const void *a, const void *b)
+{
+	const VkSparseSegment *left = a;
+	const VkSparseSegment *right = b;
+	uint32		left_live = left->documents - left->dead;
+	uint32		right_live = right->documents - right->dead;
+
+	return left_live < right_live ? -1 : left_live > right_live;
+}
+
+/*
+ * Chooses the segments to merge with `rows` more: as long as there are
+ * `fanin - 1` that are not much larger than what they would join, so that a
+ * row is copied once per factor of fanin.
+ */
+static void
+choose_segments(VkSparseView *view, uint64 rows, int fanin, MergeSources *sources)
+{
+	int			candidates = 0;
+
+	sources->segments = view->segments;
+	sources->count = 0;
+	for (int i = 0; i < view->head_count; i++)
+	{
+		if (view->segments[i].state == VK_SEGMENT_LIVE)
+			view->segments[candidates++] = view->segments[i];
+	}
+	qsort(view->segments, candidates, sizeof(VkSparseSegment), compare_live);
+	for (;;)
+	{
+		uint64		sum = rows;
+		int			next = sources->count;
+
+		while (next < candidates)
+		{
+			uint64		live = view->segments[next].documents - view->segments[next].dead;
+
+			if (live > 2 * rows || sum + live > VK_SPARSE_SEGMENT_DOCS)
+				break;
+			sum += live;
+			next++;
+		}
+		if (next - sources->count < fanin - 1)
+			return;
+		sources->count = next;
+		rows = sum;
+	}
+}
+
+/*
+ * Makes the log a segment, together with others if there are `fanin` of about
+ * its size.  Caller holds the merge lock.
+ */
+void
+vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, int fanin)
+{
+	MergeSources sources;
+	VkSparseView view;
+
+	memset(&sources, 0, sizeof(sources));
+	vk_sparse_merge_cleanup(index, ref);
+	if (!seal_log(index, ref, &sources.log) || !vk_sparse_head_view(index, ref, &view))
+		return;
+	choose_segments(&view, Max(1, sources.log.rows), fanin, &sources);
+	merge(index, ref, &sources);
+	pfree(view.segments);
+}
+
+/* Writes segments with many dead rows anew.  Caller holds the merge lock. */
+void
+vk_sparse_merge_compact(VkIndex *index, VkStoreRef ref)
+{
+	VkSparseView view;
+
+	vk_sparse_merge_cleanup(index, ref);
+	if (!vk_sparse_head_view(index, ref, &view))
+		return;
+	for (int i = 0; i < view.count; i++)
+	{
+		VkSparseSegment *segment = &view.segments[i];
+
+		if (segment->state != VK_SEGMENT_LIVE ||
+			(uint64) segment->dead * VK_SPARSE_DEAD_PART <= segment->documents)
+			continue;
+		if (segment->dead == segment->documents)
+		{
+			segment->state = VK_SEGMENT_RETIRED;
+			vk_sparse_segment_update(index, ref, segment);
+		}
+		else
+		{
+			MergeSources sources;
+
+			memset(&sources, 0, sizeof(sources));
+			sources.count = 1;
+			sources.segments = segment;
+			merge(index, ref, &sources);
+		}
+	}
+	vk_sparse_merge_cleanup(index, ref);
+	pfree(view.segments);
+}
