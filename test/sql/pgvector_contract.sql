@@ -125,6 +125,10 @@ CREATE INDEX ON half_items USING vektonn (embedding halfvec_l2_ops);
 CREATE INDEX ON half_items USING vektonn (embedding halfvec_ip_ops);
 CREATE INDEX ON half_items USING vektonn (embedding halfvec_cosine_ops);
 CREATE INDEX ON half_items USING vektonn (embedding halfvec_l1_ops);
+CREATE INDEX ON sparse_items USING vektonn (embedding sparsevec_l2_ops);
+CREATE INDEX ON sparse_items USING vektonn (embedding sparsevec_ip_ops);
+CREATE INDEX ON sparse_items USING vektonn (embedding sparsevec_cosine_ops);
+CREATE INDEX ON sparse_items USING vektonn (embedding sparsevec_l1_ops);
 -- half precision, subvectors, one kind of several, more precision: by expressions and conditions
 CREATE INDEX items_half ON items USING vektonn ((embedding::halfvec(3)) halfvec_l2_ops);
 CREATE INDEX items_sub ON items USING vektonn ((subvector(embedding, 1, 2)::vector(2)) vector_cosine_ops);
