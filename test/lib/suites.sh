@@ -13,7 +13,7 @@ driver_tests() { names test/drivers '*' | grep -v '^README' || true; }
 # A suite is part of 'all' as soon as its folder holds a test.
 suite_has_tests() {
 	case $1 in
-	gates | build | regress) true ;;
+	gates | build | regress | demo) true ;;
 	kernels) grep -q '"vektonn.kernel"' "$SRC_DIR/src/guc.c" && [ -n "$(other_kernels)" ] ;;
 	unit) names test/unit c | grep -q '_test$' ;;
 	isolation) [ -n "$(names test/specs spec)" ] ;;
@@ -192,6 +192,11 @@ suite_drivers() {
 			as_pg "$SUITE_DIR/test/drivers/$test"
 	done
 	cluster_stop drivers
+}
+
+# What the README tells a newcomer to type works to the end.
+suite_demo() {
+	run_counted demo demo "$LOG_DIR/demo.log" env KEEP=0 "$SRC_DIR/demo/demo.sh"
 }
 
 suite_fuzz() {
