@@ -10,6 +10,7 @@
 # For developers (docs/development.md):
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
+#   make bench           speed against whatever of pgvector, hnswlib and Faiss is there; bench/README.md
 #   make bench-kernels   speed of the distance kernels beside memory bandwidth
 #   make fuzz          the fuzz targets of test/fuzz, FUZZ_SECONDS=15 each
 #   make asan            with address and undefined-behaviour sanitizers
@@ -118,6 +119,11 @@ build/bench/client: bench/client.c
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra $(COPT) -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq
 
+# The library hnswlib, measured beside the server; it gets all this CPU has.
+build/bench/peer_hnswlib: bench/peer_hnswlib.cpp
+	@mkdir -p build/bench
+	$(CXX) -std=c++17 -O3 -march=native -o $@ $<
+
 .PHONY: bench-kernels
 bench-kernels: build/bench/kernels
 	build/bench/kernels $(BENCH_KERNELS_ARGS)
@@ -151,6 +157,9 @@ check-one:
 	test/run.sh one $(T)
 gates:
 	test/run.sh gates
+bench:
+	bench/run.py --out bench/results/latest $(BENCH_ARGS)
+	bench/report.py bench/results/latest.json --docs bench/results
 fuzz:
 	test/run.sh fuzz
 format:

@@ -330,24 +330,28 @@ def prepare(args):
     return write_dataset(args.directory, base, queries, metric, args.truth, origin)
 
 
+def parser():
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument('directory')
+    result.add_argument('--base')
+    result.add_argument('--query')
+    result.add_argument('--hdf5')
+    result.add_argument('--generate', choices=('gaussian', 'zipf'))
+    result.add_argument('--metric', choices=METRICS)
+    result.add_argument('--rows', type=int, default=100000, help='generated rows')
+    result.add_argument('--rows-limit', type=int, help='use only the first rows of a file')
+    result.add_argument('--queries', type=int, default=1000)
+    result.add_argument('--dim', type=int)
+    result.add_argument('--intrinsic', type=int, default=16)
+    result.add_argument('--clusters', type=int, default=1000)
+    result.add_argument('--nnz', type=int, default=80)
+    result.add_argument('--seed', type=int, default=1)
+    result.add_argument('--truth', type=int, default=100, help='nearest neighbours kept per query')
+    return result
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('directory')
-    parser.add_argument('--base')
-    parser.add_argument('--query')
-    parser.add_argument('--hdf5')
-    parser.add_argument('--generate', choices=('gaussian', 'zipf'))
-    parser.add_argument('--metric', choices=METRICS)
-    parser.add_argument('--rows', type=int, default=100000, help='generated rows')
-    parser.add_argument('--rows-limit', type=int, help='use only the first rows of a file')
-    parser.add_argument('--queries', type=int, default=1000)
-    parser.add_argument('--dim', type=int)
-    parser.add_argument('--intrinsic', type=int, default=16)
-    parser.add_argument('--clusters', type=int, default=1000)
-    parser.add_argument('--nnz', type=int, default=80)
-    parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--truth', type=int, default=100, help='nearest neighbours kept per query')
-    print(json.dumps(prepare(parser.parse_args())))
+    print(json.dumps(prepare(parser().parse_args())))
 
 
 if __name__ == '__main__':

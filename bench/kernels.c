@@ -11,7 +11,7 @@
  * slows a round.  'plain' scans leave prefetching to the hardware, with a query as
  * misaligned as in a tuple; the others follow the advice at vk_prefetch().
  *
- * Output: a table in Markdown, or CSV with -c.
+ * Output: a table in Markdown, CSV with -c, or only the GB/s of memory with -b.
  *
  *-------------------------------------------------------------------------
  */
@@ -211,10 +211,8 @@ add_read(const char *name, uint64 (*read) (const char *, size_t))
 }
 
 static void
-add_cases(void)
+add_reads(void)
 {
-	static const int dims[] = {32, 128, 300, 768};
-
 	add_read("plain", read_plain);
 	add_read("prefetch", read_prefetch);
 	add_read("4 streams", read_4_streams);
@@ -231,6 +229,13 @@ add_cases(void)
 		add_read("4 streams, avx512", read_4_streams_avx512);
 	}
 #endif
+}
+
+static void
+add_kernels(void)
+{
+	static const int dims[] = {32, 128, 300, 768};
+
 	for (int choice = VK_NUM_KERNEL_CHOICES - 1; choice >= VK_KERNEL_PORTABLE; choice--)
 	{
 		const VkKernels *kernels = vk_kernels_get(choice);
@@ -253,8 +258,9 @@ add_cases(void)
 	}
 }
 
-static void
-print_results(bool csv)
+/* GB/s of the best plain read loop. */
+static double
+best_read(void)
 {
 	double		bandwidth = 0;
 
@@ -263,6 +269,14 @@ print_results(bool csv)
 		if (cases[i].kernels == NULL)
 			bandwidth = Max(bandwidth, cases[i].gigabytes_per_s);
 	}
+	return bandwidth;
+}
+
+static void
+print_results(bool csv)
+{
+	double		bandwidth = best_read();
+
 	printf(csv ? "kernel,element,sum,dim,plain_gb_per_s,plain_share,gb_per_s,share\n" :
 		   "| kernel | element | sum | dim | plain GB/s | of memory | GB/s | of memory |\n"
 		   "|---|---|---|---:|---:|---:|---:|---:|\n");
@@ -301,11 +315,14 @@ main(int argc, char **argv)
 {
 	int			rounds = DEFAULT_ROUNDS;
 	bool		csv = false;
+	bool		bandwidth_only = false;
 	int			option;
 
-	while ((option = getopt(argc, argv, "cm:r:")) != -1)
+	while ((option = getopt(argc, argv, "bcm:r:")) != -1)
 	{
-		if (option == 'c')
+		if (option == 'b')
+			bandwidth_only = true;
+		else if (option == 'c')
 			csv = true;
 		else if (option == 'm' && atoi(optarg) > 0)
 			data_size = (size_t) atoi(optarg) << 20;
@@ -313,7 +330,7 @@ main(int argc, char **argv)
 			rounds = atoi(optarg);
 		else
 		{
-			fprintf(stderr, "usage: %s [-c] [-m megabytes] [-r rounds]\n", argv[0]);
+			fprintf(stderr, "usage: %s [-b | -c] [-m megabytes] [-r rounds]\n", argv[0]);
 			return 1;
 		}
 	}
@@ -327,7 +344,9 @@ main(int argc, char **argv)
 	}
 	fill(data, data_size);
 	fill(query, QUERY_SIZE);
-	add_cases();
+	add_reads();
+	if (!bandwidth_only)
+		add_kernels();
 	part_size = data_size / PARTS;
 	for (int round = 0; round < rounds; round++)
 	{
@@ -343,6 +362,9 @@ main(int argc, char **argv)
 			cases[i].gigabytes_per_s = Max(cases[i].gigabytes_per_s, speed);
 		}
 	}
-	print_results(csv);
+	if (bandwidth_only)
+		printf("%.2f\n", best_read());
+	else
+		print_results(csv);
 	return 0;
 }

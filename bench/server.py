@@ -6,6 +6,7 @@ of the libpq environment variables (PGHOST, PGPORT, PGDATABASE, PGUSER).
 import json
 import os
 import re
+import select
 import shutil
 import struct
 import subprocess
@@ -144,26 +145,39 @@ def load_table(table, dataset, elem='vector', storage=None, labels=None, parts=1
     return result
 
 
-def build_index(definition):
-    """Runs CREATE INDEX in a session of its own.  Seconds, CPU of the backend and its workers, WAL, size, memory."""
-    name = re.search(r'INDEX\s+(?:CONCURRENTLY\s+)?(?:IF NOT EXISTS\s+)?(\S+)\s+ON', definition, re.I)
-    if not name:
-        raise DataError('name the index: CREATE INDEX name ON ...')
+def run_watched(statement):
+    """Runs a statement in a session of its own: seconds, CPU of the backend and its workers, private memory, WAL."""
     wal = value('SELECT pg_current_wal_insert_lsn()')
-    command = [psql_program(), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', 'SELECT pg_backend_pid()', '-c', definition,
-               '-c', '\\! sleep 0.02', '-c', 'SELECT 1']
+    # The backend lives a moment longer than the statement, so that its CPU time can be read at the end.
+    command = [psql_program(), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', 'SELECT pg_backend_pid()', '-c', statement,
+               '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(0.1)']
     start = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
-        pid = int(process.stdout.readline())
-        usage = watch(pid, process)
-        seconds = time.monotonic() - start
+        first = process.stdout.readline()
+        usage = watch(int(first), process) if first else {}
+        seconds = usage.pop('done', time.monotonic()) - start
+        process.wait()
         if process.returncode:
             errors.seek(0)
             raise DataError(errors.read().decode().strip())
-    return {'build_s': round(seconds, 3), 'build_cpu_s': usage['cpu_s'], 'peak_mb': usage['peak_mb'],
-            'index_mb': round(int(value(f"SELECT pg_relation_size('{name.group(1)}')")) / 1e6, 2),
-            'build_wal_mb': round(int(value(f"SELECT pg_current_wal_insert_lsn() - '{wal}'::pg_lsn")) / 1e6, 2)}
+    usage['seconds'] = round(seconds, 3)
+    usage['wal_mb'] = round(int(value(f"SELECT pg_current_wal_insert_lsn() - '{wal}'::pg_lsn")) / 1e6, 3)
+    return usage
+
+
+def build_index(definition):
+    """Runs CREATE INDEX: what run_watched gives, and the size."""
+    name = re.search(r'INDEX\s+(?:CONCURRENTLY\s+)?(?:IF NOT EXISTS\s+)?(\S+)\s+ON', definition, re.I)
+    if not name:
+        raise DataError('name the index: CREATE INDEX name ON ...')
+    usage = run_watched(definition)
+    return {'build_s': usage['seconds'], 'build_cpu_s': usage['cpu_s'], 'peak_mb': usage['peak_mb'],
+            'index_mb': relation_mb(name.group(1)), 'build_wal_mb': usage['wal_mb']}
+
+
+def relation_mb(name):
+    return round(int(value(f"SELECT pg_relation_size('{name}')")) / 1e6, 3)
 
 
 def process_cpu(pid):
@@ -183,15 +197,20 @@ def leader_and_workers(pid):
 
 
 def watch(pid, process):
-    """Waits for process; the CPU and peak memory of the backend pid and its workers, sampled."""
+    """Samples the backend pid and its workers until the statement is done, and reads the backend once more then."""
     cpu, memory = {}, {}
     peak = 0
-    pause = 0.02
-    while process.poll() is None:
-        try:
-            pids = leader_and_workers(pid)
-        except DataError:
+    pause = 0.01
+    done = None
+    while process.poll() is None and done is None:
+        if select.select([process.stdout], [], [], pause)[0]:
+            done = time.monotonic()
             pids = [pid]
+        else:
+            try:
+                pids = leader_and_workers(pid)
+            except DataError:
+                pids = [pid]
         for each in pids:
             try:
                 cpu[each] = process_cpu(each)
@@ -199,11 +218,13 @@ def watch(pid, process):
             except (FileNotFoundError, ProcessLookupError):
                 memory[each] = 0
         peak = max(peak, sum(memory.get(each, 0) for each in pids))
-        time.sleep(pause)
-        pause = min(0.5, pause * 1.3)
+        pause = min(0.3, pause * 1.5)
     process.stdout.read()
     process.wait()
-    return {'cpu_s': round(sum(cpu.values()), 3), 'peak_mb': round(peak, 1)}
+    result = {'cpu_s': round(sum(cpu.values()), 3), 'peak_mb': round(peak, 1)}
+    if done is not None:
+        result['done'] = done
+    return result
 
 
 # ---- queries
@@ -242,13 +263,26 @@ def run_queries(dataset, statement, elem='vector', k=10, setup=(), queries=None,
 
 def plan(statement, dataset, elem='vector', setup=(), extra=()):
     """The plan of the statement for the first query, as text."""
-    matrix = dataset.queries[:1]
-    literal = text_value(matrix, 0)
+    text = literal_statement(statement, dataset, elem, extra)
+    return '\n'.join(row[0] for row in sql(';'.join([*setup, '']) + 'EXPLAIN (COSTS OFF) ' + text))
+
+
+def buffers(statement, dataset, elem='vector', setup=(), extra=()):
+    """Pages the first query touches, after one execution that warms up."""
+    text = literal_statement(statement, dataset, elem, extra)
+    rows = sql(';'.join([*setup, '']) + f'{text}; EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, FORMAT JSON) {text}')
+    output = '\n'.join(row[0] for row in rows)
+    plan_tree = json.loads(output[output.index('[\n'):])[0]['Plan']
+    return plan_tree['Shared Hit Blocks'] + plan_tree['Shared Read Blocks']
+
+
+def literal_statement(statement, dataset, elem, extra):
+    """The statement with the first query's values in place of the parameters."""
     typ = vector_type(dataset.sparse, elem)
-    text = statement.replace(f'$1::{typ}', f"'{literal}'::{typ}")
+    text = statement.replace(f'$1::{typ}', f"'{text_value(dataset.queries[:1], 0)}'::{typ}")
     for number, column in enumerate(extra):
         text = text.replace(f'${number + 2}', str(int(column[0])))
-    return '\n'.join(row[0] for row in sql(';'.join([*setup, '']) + 'EXPLAIN (COSTS OFF) ' + text))
+    return text
 
 
 def text_value(matrix, row):

@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""Checks the results of bench/smoke: that they are complete, and what of them is exact."""
+import json
+import sys
+
+FIGURES = {
+    'exact': ('recall', 'qps', 'p50_us', 'p95_us', 'p99_us', 'server_cpu_us', 'buffers'),
+    'ann': ('recall', 'qps', 'p50_us', 'p95_us', 'p99_us', 'server_cpu_us'),
+    'filter': ('recall', 'qps', 'server_cpu_us'),
+    'build': ('build_s', 'build_cpu_s', 'index_mb'),
+    'insert': ('us_per_row', 'cpu_us_per_row', 'wal_bytes_per_row'),
+    'vacuum': ('seconds', 'cpu_s', 'index_mb'),
+    'growth': ('recall', 'server_cpu_us'),
+}
+PAGE = 8192
+failures = []
+
+
+def check(condition, text):
+    if not condition:
+        failures.append(text)
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        results = json.load(file)['results']
+    for experiment, figures in FIGURES.items():
+        rows = [row for row in results if row['experiment'] == experiment and row['system'] == 'vektonn']
+        check(rows, f'{experiment}: no results')
+        for row in rows:
+            for figure in figures:
+                check(isinstance(row.get(figure), (int, float)), f'{experiment} {row["dataset"]} {row["algorithm"]}: no {figure}')
+    for row in results:
+        name = f'{row["experiment"]} {row["dataset"]} {row["system"]} {row["algorithm"]}'
+        if row['system'] != 'vektonn':
+            continue
+        if row['algorithm'] in ('scan', 'flat') and 'recall' in row:
+            check(row['recall'] == 1.0, f'{name}: exact search has recall {row["recall"]}')
+        if row['experiment'] == 'ann' and row['ef'] == 320:
+            check(row['recall'] >= 0.95, f'{name}: recall {row["recall"]} with ef 320')
+        if row['experiment'] == 'filter':
+            check(row['recall'] >= 0.9, f'{name} {row["where"]}: recall {row["recall"]}')
+    check_flat_pages(results)
+    for line in failures:
+        print('not ok - ' + line)
+    if not failures:
+        print(f'ok - {len(results)} results')
+    sys.exit(1 if failures else 0)
+
+
+def check_flat_pages(results):
+    """A flat scan of dense vectors reads its index once: no more pages than it has, plus the rows returned."""
+    sizes = {row['dataset']: row['index_mb'] * 1e6 / PAGE for row in results
+             if row['experiment'] == 'build' and row['system'] == 'vektonn' and row['algorithm'] == 'flat'}
+    for row in results:
+        if row['experiment'] == 'exact' and row['algorithm'] == 'flat' and row['system'] == 'vektonn':
+            limit = sizes[row['dataset']] * 1.1 + 2 * row['k'] + 20
+            check(row['buffers'] <= limit, f'exact {row["dataset"]}: {row["buffers"]} pages, the index has {limit:.0f}')
+
+
+if __name__ == '__main__':
+    main()
