@@ -34,9 +34,11 @@
 /* Without LIMIT, or under a join, this many rows are assumed to be wanted first. */
 #define DEFAULT_FIRST_ROWS	10.0
 
+/* A page of rows of small splits. */
+#define SECONDS_PER_SHARED_PAGE	4e-6
+
 /* Looking up a split, and starting a scan. */
 #define SECONDS_PER_SCAN	5e-6
-#define SECONDS_PER_SPLIT	1e-6
 
 /*
  * More than any other path costs, switched off or not.  (Infinity would give
@@ -114,6 +116,18 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	wanted = path->indexorderbys == NIL ? rows : rows_wanted(root, path, rows);
 	index->store->cost(&index->info, rows, wanted, &seconds, pages);
 	index_close(rel, NoLock);
+
+	/* small splits are read row by row, whatever the store would do */
+	if (index->info.nsplit_columns > 0)
+	{
+		double		shared = opt->pages * *selectivity;
+
+		if (*pages < shared)
+		{
+			seconds += (shared - *pages) * SECONDS_PER_SHARED_PAGE;
+			*pages = shared;
+		}
+	}
 
 	/* reading all of it: passes with growing k, the last one sorts */
 	passes = rows > wanted ? log(rows / wanted) / log(4.0) : 0;

@@ -467,37 +467,9 @@ compare_hashes(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static int
-compare_matches(const void *a, const void *b)
-{
-	uint32		left = ((const VkSplitMatch *) a)->split_id;
-	uint32		right = ((const VkSplitMatch *) b)->split_id;
-
-	return left < right ? -1 : left > right;
-}
-
-/* A walk may meet a split twice; keep the first. */
-static void
-drop_duplicates(VkMatches *matches)
-{
-	int64		kept = 0;
-
-	if (matches->count < 2)
-		return;
-	qsort(matches->items, matches->count, sizeof(VkSplitMatch), compare_matches);
-	matches->nshared = 0;
-	for (int64 i = 0; i < matches->count; i++)
-	{
-		if (kept > 0 && matches->items[i].split_id == matches->items[kept - 1].split_id)
-			continue;
-		matches->nshared += matches->items[i].nshared;
-		matches->items[kept++] = matches->items[i];
-	}
-	matches->count = kept;
-}
-
 /*
- * Finds all splits that satisfy the conditions, in no particular order.
+ * Finds all splits that satisfy the conditions, in no particular order.  One
+ * whose leaf divides meanwhile may come twice.
  * The result lives in the current context.
  */
 void
@@ -513,7 +485,6 @@ vk_dir_match(VkIndex *index, const VkConditions *conditions, VkMatches *matches)
 	if (nkeys < 0)
 	{
 		vk_dir_walk(index, BUFFER_LOCK_SHARE, match_leaf, &state);
-		drop_duplicates(matches);
 		return;
 	}
 	hashes = palloc(sizeof(uint64) * ((Size) nkeys + 1));

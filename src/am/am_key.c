@@ -228,6 +228,16 @@ vk_conditions_build(VkIndex *index, ScanKey keys, int nkeys, VkConditions *condi
 	}
 }
 
+/* Whether every split matches. */
+bool
+vk_conditions_none(const VkConditions *conditions)
+{
+	for (int column = 0; column < conditions->ncolumns; column++)
+		if (conditions->nconditions[column] > 0)
+			return false;
+	return !conditions->impossible;
+}
+
 static bool
 column_matches(const VkColumnCondition *condition, Datum value, bool isnull)
 {

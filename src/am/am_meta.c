@@ -75,6 +75,12 @@ vk_index_describe(Relation rel, VkIndexInfo *info)
 	VkOptions  *options = (VkOptions *) rel->rd_options;
 
 	memset(info, 0, sizeof(*info));
+	if (!OidIsValid(index_getprocid(rel, 1, VK_PROC_ELEM)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("first column of index \"%s\" is not a vector",
+						RelationGetRelationName(rel)),
+				 errhint("A vektonn index has one vector column, then split columns.")));
 	info->elem = opclass_elem(rel);
 	info->metric = opclass_metric(rel);
 	info->dim = column_dim(rel);

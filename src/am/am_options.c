@@ -22,6 +22,7 @@ static relopt_enum_elt_def algorithm_values[] = {
 void
 vk_am_init(void)
 {
+	vk_planner_init();
 	options_kind = add_reloption_kind();
 	add_enum_reloption(options_kind, "algorithm", "How vectors are searched.",
 					   algorithm_values, VK_ALGORITHM_FLAT,

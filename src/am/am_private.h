@@ -73,10 +73,10 @@ typedef struct VkDirLeaf
 } VkDirLeaf;
 
 /* A small split's rows lie on at most this many shared pages. */
-#define VK_TINY_BLOCKS		6
+#define VK_TINY_BLOCKS		12
 
 /* A split of more bytes than this gets a store of its own... */
-#define VK_TINY_MAX_BYTES	8000
+#define VK_TINY_MAX_BYTES	24000
 
 /* ... and so does one with a row larger than this. */
 #define VK_TINY_MAX_ROW		4000
@@ -96,7 +96,7 @@ typedef struct VkSplitEntry
 	char		key[FLEXIBLE_ARRAY_MEMBER]; /* an IndexTuple of the split columns */
 } VkSplitEntry;
 
-StaticAssertDecl(offsetof(VkSplitEntry, key) == 56, "VkSplitEntry is on disk");
+StaticAssertDecl(offsetof(VkSplitEntry, key) == 80, "VkSplitEntry is on disk");
 #define VK_ENTRY_SIZE(key_size)	(offsetof(VkSplitEntry, key) + (key_size))
 
 /* A leaf must be able to hold several entries. */
@@ -192,6 +192,7 @@ extern void vk_conditions_build(VkIndex *index, ScanKey keys, int nkeys,
 								VkConditions *conditions);
 extern bool vk_conditions_match(VkIndex *index, const VkConditions *conditions,
 								const VkSplitEntry *entry);
+extern bool vk_conditions_none(const VkConditions *conditions);
 extern double vk_conditions_keys(const VkConditions *conditions);
 extern uint64 vk_conditions_hash(const VkConditions *conditions, int64 number);
 
@@ -214,7 +215,7 @@ extern void vk_insert_values(VkIndex *index, Datum *values, bool *isnull, ItemPo
 
 /* am_tiny.c: rows of small splits */
 extern VkSharedRow *vk_tiny_row(VkIndex *index, Buffer buffer, OffsetNumber offset);
-extern void vk_tiny_collect(VkScan *scan, const VkMatches *matches);
+extern void vk_tiny_collect(VkScan *scan, const VkMatches *matches, bool all);
 extern bool vk_tiny_insert(VkIndex *index, Buffer leaf, OffsetNumber offset,
 						   ItemPointer tid, const struct varlena *value);
 extern void vk_tiny_promote(VkIndex *index, Buffer leaf, OffsetNumber offset);
@@ -234,6 +235,9 @@ extern VkScanStats vk_last_scan;
 /* am_value.c */
 extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena *value,
 								  Size size);
+
+/* am_planner.c */
+extern void vk_planner_init(void);
 
 /* the access method's functions */
 extern IndexBuildResult *vk_build(Relation heap, Relation rel, struct IndexInfo *info);

@@ -159,7 +159,7 @@ collect_all(ScanState *state)
 	vk_dir_match(state->index, &state->conditions, &matches);
 	if (matches.nshared > 0 && !state->conditions.vector_null)
 	{
-		vk_tiny_collect(scan, &matches);
+		vk_tiny_collect(scan, &matches, vk_conditions_none(&state->conditions));
 		vk_dir_match(state->index, &state->conditions, &matches);
 	}
 	scan->stats->splits = matches.count;

@@ -60,6 +60,7 @@ compare_refs(const void *a, const void *b)
 	return 0;
 }
 
+/* Pushes the rows of the page whose splits refs name; of all if refs is NULL. */
 static void
 collect_page(VkScan *scan, BlockNumber block, const SharedRef *refs, int64 nrefs)
 {
@@ -80,8 +81,9 @@ collect_page(VkScan *scan, BlockNumber block, const SharedRef *refs, int64 nrefs
 			continue;
 		wanted.block = block;
 		wanted.split_id = row->split_id;
-		if (nrefs == 1 ? refs->split_id != row->split_id :
-			bsearch(&wanted, refs, nrefs, sizeof(SharedRef), compare_refs) == NULL)
+		if (refs != NULL &&
+			(nrefs == 1 ? refs->split_id != row->split_id :
+			 bsearch(&wanted, refs, nrefs, sizeof(SharedRef), compare_refs) == NULL))
 			continue;
 		scan->stats->rows++;
 		vk_scan_push(scan,
@@ -92,9 +94,33 @@ collect_page(VkScan *scan, BlockNumber block, const SharedRef *refs, int64 nrefs
 	vk_page_release(buffer);
 }
 
-/* Pushes the rows of all small splits among the matches, page after page. */
-void
-vk_tiny_collect(VkScan *scan, const VkMatches *matches)
+/*
+ * All splits match: all rows of all pages they name.  Left-over rows of a
+ * split that moved to a store are copies of rows there, see topk.c.
+ */
+static void
+collect_all_pages(VkScan *scan, const VkMatches *matches)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(scan->index->rel);
+	bool	   *named = MemoryContextAllocExtended(CurrentMemoryContext, nblocks + 1,
+												   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (int64 i = 0; i < matches->count; i++)
+		for (int j = 0; j < matches->items[i].nshared; j++)
+			if (matches->items[i].shared[j] < nblocks)
+				named[matches->items[i].shared[j]] = true;
+	for (BlockNumber block = 0; block < nblocks; block++)
+	{
+		if (!named[block])
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		collect_page(scan, block, NULL, 0);
+	}
+	pfree(named);
+}
+
+static void
+collect_named_rows(VkScan *scan, const VkMatches *matches)
 {
 	SharedRef  *refs = palloc_extended(sizeof(SharedRef) * Max(matches->nshared, 1),
 									   MCXT_ALLOC_HUGE);
@@ -115,6 +141,19 @@ vk_tiny_collect(VkScan *scan, const VkMatches *matches)
 		collect_page(scan, refs[from].block, refs + from, to - from);
 	}
 	pfree(refs);
+}
+
+/*
+ * Pushes the rows of all small splits among the matches, page after page.
+ * all: every split matches.
+ */
+void
+vk_tiny_collect(VkScan *scan, const VkMatches *matches, bool all)
+{
+	if (all)
+		collect_all_pages(scan, matches);
+	else
+		collect_named_rows(scan, matches);
 }
 
 /* ------------------------------------------------------------------------

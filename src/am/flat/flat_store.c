@@ -481,17 +481,37 @@ flat_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct varlen
 	}
 }
 
-/* A float32 scan at memory bandwidth, and some overhead per page. */
+/* For the planner: a scan in sequence, and a row found at random. */
 #define SECONDS_PER_BYTE	1e-10
 #define SECONDS_PER_PAGE	3e-7
+#define SECONDS_PER_RANDOM	1e-6
+
+/* Bytes of a code's bounds and TID; rows that bounds leave, at least and per k. */
+#define CODE_OVERHEAD		26
+#define SURVIVING_SHARE		0.005
+#define SURVIVORS_PER_K		10.0
 
 static void
 flat_cost(const VkIndexInfo *info, double rows, double k, double *seconds, double *pages)
 {
 	double		bytes = rows * (info->row_bytes + sizeof(ItemPointerData));
+	int			code_bytes = vk_flat_planned_bytes(info);
 
 	*pages = ceil(bytes / VK_PAGE_SPACE) + 1;
 	*seconds = bytes * SECONDS_PER_BYTE + *pages * SECONDS_PER_PAGE;
+	if (code_bytes > 0)
+	{
+		double		survivors = Min(rows, k * SURVIVORS_PER_K + rows * SURVIVING_SHARE);
+		double		code_pages = ceil(rows * (code_bytes + CODE_OVERHEAD) / VK_PAGE_SPACE) + 1;
+		double		code_seconds = code_pages * (SECONDS_PER_PAGE + VK_PAGE_SPACE * SECONDS_PER_BYTE) +
+			survivors * SECONDS_PER_RANDOM;
+
+		if (code_seconds < *seconds)
+		{
+			*seconds = code_seconds;
+			*pages = Min(*pages, code_pages + survivors);
+		}
+	}
 }
 
 const VkStoreOps vk_flat_store = {
