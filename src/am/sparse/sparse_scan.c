@@ -37,8 +37,12 @@
  */
 #define POSTINGS_PER_DOCUMENT	400
 
-/* Postings added between two looks at whether to stop, per document. */
-#define LOOK_EVERY_PART			2
+/*
+ * Looking whether to stop reads all scores several times, as costly as adding
+ * a posting per document: it is done after as many, while there are enough
+ * left to gain something.
+ */
+#define WORTH_A_LOOK			4
 
 /* Documents compared beyond k in the first band: quantisation misorders some. */
 #define BAND_EXTRA				6
@@ -76,7 +80,7 @@ typedef struct SegmentScan
 	double		rest;			/* what the lists not added may add to a score */
 	LongList   *lists;
 	int			nlists;
-	int			postings_left;
+	int64		postings_left;
 	bool		complete;		/* all lists are added */
 	uint64	   *compared;		/* bit per document; NULL until one was */
 } SegmentScan;
@@ -491,13 +495,28 @@ may_stop(SegmentScan *segment)
 	return (int64) found * POSTINGS_PER_DOCUMENT < segment->postings_left;
 }
 
+/*
+ * Whether to look if adding lists may stop: after `added` postings, when what
+ * is left could matter less than what documents need.
+ */
+static bool
+worth_a_look(SegmentScan *segment, int64 added, double rest_before)
+{
+	if (added < segment->documents ||
+		segment->postings_left < (int64) WORTH_A_LOOK * segment->documents)
+		return false;
+	if (isinf(segment->scan->topk->threshold))
+		return segment->rest < rest_before / 2;
+	return current_cut(segment) > 0 || !segment->query->has_untouched;
+}
+
 /* Adds the long lists, as far as it is worth while. */
 static bool
 add_lists(SegmentScan *segment)
 {
 	bool		may_skip = segment->query->query.metric != VK_METRIC_JACCARD &&
-	!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64;
-	int			added = 0;
+		!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64;
+	int64		added = 0;
 	double	   *rests = palloc(sizeof(double) * (segment->nlists + 1));
 
 	qsort(segment->lists, segment->nlists, sizeof(LongList), compare_lists);
@@ -511,8 +530,7 @@ add_lists(SegmentScan *segment)
 			return false;
 		segment->rest = rests[i + 1];
 		added += segment->lists[i].count;
-		if (!may_skip || added < segment->documents / LOOK_EVERY_PART ||
-			segment->postings_left < segment->documents)
+		if (!may_skip || !worth_a_look(segment, added, rests[0]))
 			continue;
 		added = 0;
 		if (!compare_leaders(segment))
