@@ -174,6 +174,8 @@ extern VkTermResult vk_sparse_reader_term(VkSparseReader *reader, uint32 term,
 										  VkSparsePostings *list);
 extern void vk_sparse_read_list(VkIndex *index, Buffer buffer, const VkSparseSlot *slot,
 								VkSparsePostings *list);
+extern void vk_sparse_reader_touch_term(VkSparseReader *reader, uint32 term);
+extern void vk_sparse_reader_touch_document(VkSparseReader *reader, uint32 document);
 extern void vk_sparse_reader_terms_release(VkSparseReader *reader);
 extern Buffer vk_sparse_reader_chunk(VkSparseReader *reader, const VkSparseChunk *chunk,
 									 const uint16 **offsets, const uint8 **codes);

@@ -439,6 +439,36 @@ find_terms_page(VkSparseReader *reader, uint32 term)
 	return true;
 }
 
+/*
+ * Begins loading the page in which the term will be looked up, as far as the
+ * way to it is known.
+ */
+void
+vk_sparse_reader_touch_term(VkSparseReader *reader, uint32 term)
+{
+	BlockNumber block = reader->root.tree;
+
+	for (uint32 level = 0; level < reader->root.levels; level++)
+	{
+		if (reader->inner_blocks[level] != block)
+			return;
+		block = inner_search((Page) reader->inner[level].data, term);
+	}
+	vk_page_touch(reader->index, block, sizeof(VkSparsePage));
+}
+
+/* The same for the document's entry. */
+void
+vk_sparse_reader_touch_document(VkSparseReader *reader, uint32 document)
+{
+	int			page = document / VK_SPARSE_DOCUMENTS_PER_PAGE;
+	int			place = document % VK_SPARSE_DOCUMENTS_PER_PAGE;
+
+	if (page != reader->documents_page)
+		vk_page_touch(reader->index, reader->root.document_blocks[page],
+					  sizeof(VkSparsePage) + place * sizeof(VkSparseDocument));
+}
+
 void
 vk_sparse_reader_terms_release(VkSparseReader *reader)
 {

@@ -50,6 +50,12 @@
 /* A band is so much larger than the one before. */
 #define BAND_GROWTH				4
 
+/* Terms whose pages are being loaded while one is looked up. */
+#define TERMS_AHEAD				3
+
+/* Documents whose records are being loaded while others are compared. */
+#define DOCUMENTS_AHEAD			16
+
 /* Kept per scan: the prepared query. */
 typedef struct SparseQuery
 {
@@ -159,18 +165,15 @@ current_cut(const SegmentScan *segment)
 
 /* Compares a document, unless it is dead; false if the segment is gone. */
 static bool
-compare_document(SegmentScan *segment, uint32 number, float score)
+compare_document(SegmentScan *segment, const VkSparseDocument *document, float score)
 {
 	VkScan	   *scan = segment->scan;
 	VkSparseReader *reader = segment->reader;
-	VkSparseDocument document;
-	uint64		tid;
+	ItemPointerData copy = document->tid;
+	uint64		tid = vk_tid_encode(&copy);
 
-	if (!vk_sparse_reader_document(reader, number, &document))
-		return false;
-	if (document.place & VK_SPARSE_DOCUMENT_DEAD)
+	if (document->place & VK_SPARSE_DOCUMENT_DEAD)
 		return true;
-	tid = vk_tid_encode(&document.tid);
 	if (scan->query == NULL)
 	{
 		vk_scan_push(scan, 0, tid);
@@ -183,7 +186,7 @@ compare_document(SegmentScan *segment, uint32 number, float score)
 		return true;
 	}
 	scan->stats->rows++;
-	if (!vk_sparse_reader_record(reader, &document))
+	if (!vk_sparse_reader_record(reader, document))
 		return false;
 	vk_scan_push(scan, row_distance(segment->query, &reader->fetch.vec), tid);
 	return true;
@@ -205,11 +208,50 @@ compare_all(SegmentScan *segment)
 {
 	for (int d = 0; d < segment->documents; d++)
 	{
+		VkSparseDocument document;
+
 		take_a_breath(segment, d);
-		if (!compare_document(segment, d, 0))
+		if (!vk_sparse_reader_document(segment->reader, d, &document) ||
+			!compare_document(segment, &document, 0))
 			return false;
 	}
 	return true;
+}
+
+static inline bool
+is_compared(const SegmentScan *segment, uint32 number)
+{
+	return segment->compared != NULL &&
+		(segment->compared[number / 64] & UINT64CONST(1) << number % 64) != 0;
+}
+
+/*
+ * Looks up the entries of some candidates that reach the cut, and begins
+ * loading their records.  Returns the number of candidates looked at, sets
+ * *count to those taken; -1 if the segment is gone.
+ */
+static int
+look_up_documents(SegmentScan *segment, const VkSparseCandidate *from, int available,
+				  float cut, VkSparseDocument *documents, float *bounds, int *count)
+{
+	int			i;
+
+	*count = 0;
+	for (i = 0; i < available && *count < DOCUMENTS_AHEAD; i++)
+	{
+		VkSparseDocument *document = &documents[*count];
+
+		if (i + 1 < available)
+			vk_sparse_reader_touch_document(segment->reader, from[i + 1].document);
+		if (from[i].score < cut || is_compared(segment, from[i].document))
+			continue;
+		if (!vk_sparse_reader_document(segment->reader, from[i].document, document))
+			return -1;
+		vk_page_touch(segment->scan->index, document->block,
+					  VkSparseDocumentOffset(document));
+		bounds[(*count)++] = from[i].score;
+	}
+	return i;
 }
 
 /* Compares candidates, best first, until the cut is above the rest. */
@@ -219,28 +261,36 @@ compare_candidates(SegmentScan *segment, int count, bool in_order)
 	float		cut = current_cut(segment);
 	double		threshold = segment->scan->topk->threshold;
 
-	for (int i = 0; i < count; i++)
+	for (int done = 0; done < count;)
 	{
-		uint32		number = candidates[i].document;
+		VkSparseDocument documents[DOCUMENTS_AHEAD];
+		float		bounds[DOCUMENTS_AHEAD];
+		int			taken;
+		int			passed;
 
-		if (segment->scan->topk->threshold != threshold)
-		{
-			threshold = segment->scan->topk->threshold;
-			cut = current_cut(segment);
-		}
-		if (candidates[i].score < cut)
-		{
-			if (in_order)
-				return true;
-			continue;
-		}
-		if (segment->compared != NULL &&
-			(segment->compared[number / 64] & UINT64CONST(1) << number % 64))
-			continue;
-		take_a_breath(segment, i);
-		segment->scan->stats->survivors++;
-		if (!compare_document(segment, number, candidates[i].score))
+		if (in_order && candidates[done].score < cut)
+			break;
+		passed = look_up_documents(segment, candidates + done, count - done, cut,
+								   documents, bounds, &taken);
+		if (passed < 0)
 			return false;
+		for (int i = 0; i < taken; i++)
+		{
+			if (segment->scan->topk->threshold != threshold)
+			{
+				threshold = segment->scan->topk->threshold;
+				cut = current_cut(segment);
+			}
+			if (bounds[i] < cut)
+				continue;
+			segment->scan->stats->survivors++;
+			if (!compare_document(segment, &documents[i], bounds[i]))
+				return false;
+		}
+		done += passed;
+		/* Interrupts, for which no page may be locked. */
+		vk_sparse_reader_release(segment->reader);
+		CHECK_FOR_INTERRUPTS();
 	}
 	return true;
 }
@@ -384,6 +434,8 @@ look_up_terms(SegmentScan *segment)
 	{
 		VkSparseTerm term;
 
+		if (i + TERMS_AHEAD < query->vec.nnz)
+			vk_sparse_reader_touch_term(segment->reader, query->vec.indices[i + TERMS_AHEAD]);
 		switch (vk_sparse_reader_term(segment->reader, query->vec.indices[i], &list))
 		{
 			case VK_TERM_GONE:
@@ -415,6 +467,13 @@ look_up_terms(SegmentScan *segment)
 	return true;
 }
 
+/* Begins loading the page of a chunk. */
+static inline void
+touch_chunk(SegmentScan *segment, const VkSparseChunk *chunk)
+{
+	vk_page_touch(segment->scan->index, chunk->block, chunk->offset);
+}
+
 static bool
 add_list(SegmentScan *segment, const LongList *list)
 {
@@ -422,9 +481,11 @@ add_list(SegmentScan *segment, const LongList *list)
 	{
 		const uint16 *offsets;
 		const uint8 *codes;
-		Buffer		buffer = vk_sparse_reader_chunk(segment->reader, &list->chunks[i],
-													&offsets, &codes);
+		Buffer		buffer;
 
+		if (i + 1 < list->nchunks)
+			touch_chunk(segment, &list->chunks[i + 1]);
+		buffer = vk_sparse_reader_chunk(segment->reader, &list->chunks[i], &offsets, &codes);
 		if (!BufferIsValid(buffer))
 			return false;
 		add_postings(segment, &list->term, offsets, codes, list->chunks[i].count);
@@ -526,6 +587,8 @@ add_lists(SegmentScan *segment)
 	for (int i = 0; i < segment->nlists; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (i + 1 < segment->nlists)
+			touch_chunk(segment, &segment->lists[i + 1].chunks[0]);
 		if (!add_list(segment, &segment->lists[i]))
 			return false;
 		segment->rest = rests[i + 1];
