@@ -74,7 +74,7 @@ struct VkApplier
 	VkRow	   *rows;			/* in step with messages */
 	bool	   *failed;
 	VkApplyResult *result;
-	MemoryContext batch_context;
+	MemoryContext batch_context;	/* lives until SPI_finish */
 };
 
 VkApplier *
@@ -215,10 +215,15 @@ prepare(const char *statement)
 	return plan;
 }
 
-/* Makes a tuplestore visible to statements under a name. */
+/*
+ * Makes a tuplestore visible to statements under a name.  SPI keeps what it
+ * knows of such names in the context that is current here, so that must live
+ * as long as the connection.
+ */
 static void
-name_store(const char *name, Tuplestorestate *store, TupleDesc desc)
+name_store(VkApplier *applier, const char *name, Tuplestorestate *store, TupleDesc desc)
 {
+	MemoryContext old = MemoryContextSwitchTo(applier->batch_context);
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
 
 	enr->md.name = unconstify(char *, name);
@@ -230,6 +235,7 @@ name_store(const char *name, Tuplestorestate *store, TupleDesc desc)
 	(void) SPI_unregister_relation(name);
 	if (SPI_register_relation(enr) != SPI_OK_REL_REGISTER)
 		elog(ERROR, "could not register relation \"%s\"", name);
+	MemoryContextSwitchTo(old);
 }
 
 /* Runs a statement fed from a store. */
@@ -291,7 +297,7 @@ find_group(VkApplier *applier, uint64 present)
 static void
 flush_group(VkApplier *applier, UpsertGroup *group)
 {
-	name_store(UPSERTS_NAME, group->store, applier->target->desc);
+	name_store(applier, UPSERTS_NAME, group->store, applier->target->desc);
 	if (applier->target->conflict_count > applier->target->key_count)
 	{
 		if (applier->move == NULL)
@@ -478,7 +484,7 @@ apply_deletes(VkApplier *applier, const KeyTable *table, int first, int end, boo
 	}
 	if (store == NULL)
 		return;
-	name_store(DELETES_NAME, store, target->delete_desc);
+	name_store(applier, DELETES_NAME, store, target->delete_desc);
 	if (applier->delete == NULL)
 		applier->delete = prepare(delete_statement(target));
 	run_join(applier->delete);
@@ -690,6 +696,7 @@ vk_apply(VkApplier *applier, const VkMessage *messages, int count, VkApplyMode m
 	memset(result, 0, sizeof(*result));
 	result->outcomes = palloc0(Max(count, 1));
 	result->failures = palloc(sizeof(VkFailure) * Max(count, 1));
+	applier->batch_context = CurrentMemoryContext;
 	applier->messages = messages;
 	applier->rows = palloc(sizeof(VkRow) * Max(count, 1));
 	applier->failed = palloc0(sizeof(bool) * Max(count, 1));
