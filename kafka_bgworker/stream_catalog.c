@@ -141,16 +141,15 @@ stream_of_row(void)
 	stream->stop_on_error = column_bool(0, 9);
 	stream->workers = column_int32(0, 10);
 	stream->loading = column_bool(0, 11);
-	stream->crashes = column_int32(0, 12);
-	stream->permanent_columns = column_names(0, 13, &stream->permanent_count);
-	stream->columns = column_names(0, 14, &stream->column_count);
-	stream->vector_column = column_text(0, 15);
-	stream->unknown_is_error = column_bool(0, 16);
-	stream->batch_messages = column_int32(0, 17);
+	stream->permanent_columns = column_names(0, 12, &stream->permanent_count);
+	stream->columns = column_names(0, 13, &stream->column_count);
+	stream->vector_column = column_text(0, 14);
+	stream->unknown_is_error = column_bool(0, 15);
+	stream->batch_messages = column_int32(0, 16);
 	if (stream->batch_messages <= 0)
 		stream->batch_messages = DEFAULT_BATCH_MESSAGES;
-	stream->name = column_text(0, 18);
-	stream->fingerprint = column_text(0, 19);
+	stream->name = column_text(0, 17);
+	stream->fingerprint = column_text(0, 18);
 	stream->group = psprintf("vektonn." UINT64_FORMAT ".%u.%s", GetSystemIdentifier(), MyDatabaseId, stream->name);
 	return stream;
 }
@@ -162,7 +161,7 @@ vk_stream_read(int64 stream_id)
 	Datum		values[] = {Int64GetDatum(stream_id)};
 
 	execute("SELECT stream_id, generation, target::oid::int8, server::text, topic, format, key_columns, start,"
-			" on_error = 'stop', workers, loading, crashes,"
+			" on_error = 'stop', workers, loading,"
 			" CASE WHEN options ? 'permanent_columns' THEN ARRAY(SELECT jsonb_array_elements_text(options -> 'permanent_columns')) END,"
 			" CASE WHEN options ? 'columns' THEN ARRAY(SELECT jsonb_array_elements_text(options -> 'columns')) END,"
 			" options ->> 'vector_column', options ->> 'unknown_fields' = 'error', (options ->> 'batch_messages')::int,"
@@ -192,7 +191,7 @@ vk_stream_read_partitions(const VkStream *stream, int worker, int *count)
 	Datum		values[] = {Int64GetDatum(stream->stream_id), Int32GetDatum(stream->workers), Int32GetDatum(worker)};
 	VkPartition *partitions;
 
-	execute("SELECT partition, next_offset, seek, load_until, message_time, suspect, suspect_count FROM vektonn.stream_offset"
+	execute("SELECT partition, next_offset, seek, load_until, message_time, suspect, suspect_count, starts FROM vektonn.stream_offset"
 			" WHERE stream_id = $1 AND partition % $2 = $3 ORDER BY partition",
 			lengthof(types), types, values, NULL, SPI_OK_SELECT);
 	*count = (int) SPI_processed;
@@ -211,6 +210,7 @@ vk_stream_read_partitions(const VkStream *stream, int worker, int *count)
 		partition->message_time = (TimestampTz) column_int64(i, 5, 0);
 		partition->suspect = column_int64(i, 6, -1);
 		partition->suspect_count = column_int32(i, 7);
+		partition->starts = column_int32(i, 8);
 	}
 	return partitions;
 }
@@ -244,7 +244,7 @@ vk_stream_resolve_seek(const VkStream *stream, VkPartition *partition, int64 off
 	return SPI_processed == 1;
 }
 
-#define MOVE_COLUMNS	7
+#define MOVE_COLUMNS	8
 
 /* Arrays of what moved, one element per partition. */
 typedef struct Moves
@@ -277,6 +277,7 @@ collect_moves(VkPartition *partitions, int count)
 		moves->columns[4][n] = Int64GetDatum(partition->upserted);
 		moves->columns[5][n] = Int64GetDatum(partition->deleted);
 		moves->columns[6][n] = Int64GetDatum(partition->dead_letters);
+		moves->columns[7][n] = Int64GetDatum(partition->cautious > 0 ? partition->starts : 0);
 		moves->count++;
 	}
 	return moves;
@@ -290,9 +291,9 @@ bool
 vk_stream_advance(const VkStream *stream, VkPartition *partitions, int count)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[9] = {INT8OID, INT8OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
-	INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
-	Datum		values[9];
+	Oid			types[] = {INT8OID, INT8OID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID,
+	INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID};
+	Datum		values[lengthof(types)];
 	Moves	   *moves = collect_moves(partitions, count);
 	int			lower = 1;
 
@@ -312,8 +313,8 @@ vk_stream_advance(const VkStream *stream, VkPartition *partitions, int count)
 	execute_kept(&plan,
 				 "UPDATE vektonn.stream_offset o SET next_offset = m.goal, message_time = coalesce(m.message_time, o.message_time),"
 				 " upserted = o.upserted + m.upserted, deleted = o.deleted + m.deleted,"
-				 " dead_letters = o.dead_letters + m.dead_letters"
-				 " FROM unnest($3, $4, $5, $6, $7, $8, $9) m (partition, expected, goal, message_time, upserted, deleted, dead_letters)"
+				 " dead_letters = o.dead_letters + m.dead_letters, starts = m.starts"
+				 " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10) m (partition, expected, goal, message_time, upserted, deleted, dead_letters, starts)"
 				 " WHERE o.stream_id = $1 AND o.partition = m.partition AND o.next_offset = m.expected AND o.seek IS NULL"
 				 " AND EXISTS (SELECT FROM vektonn.stream s WHERE s.stream_id = $1 AND s.generation = $2 AND s.enabled)",
 				 lengthof(types), types, values, NULL, SPI_OK_UPDATE);
@@ -352,12 +353,23 @@ update_stream(const char *statement, int count, Oid *types, Datum *values)
 }
 
 void
-vk_stream_set_crashes(const VkStream *stream, int crashes)
+vk_stream_count_start(const VkStream *stream, int worker)
 {
-	Oid			types[] = {INT8OID, INT4OID};
-	Datum		values[] = {Int64GetDatum(stream->stream_id), Int32GetDatum(crashes)};
+	Oid			types[] = {INT8OID, INT4OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(stream->stream_id), Int32GetDatum(stream->workers), Int32GetDatum(worker)};
 
-	update_stream("UPDATE vektonn.stream SET crashes = $2 WHERE stream_id = $1", lengthof(types), types, values);
+	execute("UPDATE vektonn.stream_offset SET starts = starts + 1 WHERE stream_id = $1 AND partition % $2 = $3",
+			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
+}
+
+void
+vk_stream_forget_starts(const VkStream *stream, int worker)
+{
+	Oid			types[] = {INT8OID, INT4OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(stream->stream_id), Int32GetDatum(stream->workers), Int32GetDatum(worker)};
+
+	execute("UPDATE vektonn.stream_offset SET starts = 0 WHERE stream_id = $1 AND partition % $2 = $3 AND starts > 0",
+			lengthof(types), types, values, NULL, SPI_OK_UPDATE);
 }
 
 void

@@ -37,7 +37,6 @@ typedef struct VkStream
 	bool		loading;
 	int			workers;
 	int			batch_messages;
-	int			crashes;
 	char	   *fingerprint;	/* of all that takes a new worker when it changes */
 } VkStream;
 
@@ -49,6 +48,8 @@ typedef struct VkPartition
 	char		seek[40];		/* "": none */
 	int64		load_until;		/* -1: not known */
 	TimestampTz message_time;
+	int			starts;			/* of a worker, since something was applied here */
+	int			cautious;		/* messages still to be applied one at a time */
 	int64		suspect;		/* -1: none */
 	int			suspect_count;
 
@@ -82,7 +83,8 @@ extern bool vk_stream_advance(const VkStream *stream, VkPartition *partitions, i
 
 extern void vk_stream_set_seek(const VkStream *stream, int32 partition, const char *seek);
 extern void vk_stream_set_load_until(const VkStream *stream, int32 partition, int64 offset);
-extern void vk_stream_set_crashes(const VkStream *stream, int crashes);
+extern void vk_stream_count_start(const VkStream *stream, int worker);
+extern void vk_stream_forget_starts(const VkStream *stream, int worker);
 extern void vk_stream_set_suspect(const VkStream *stream, int32 partition, int64 offset, int count);
 extern bool vk_stream_loaded(const VkStream *stream);
 extern void vk_stream_finish_load(const VkStream *stream);

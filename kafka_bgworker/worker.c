@@ -51,7 +51,7 @@
 #define ASK_AGAIN_MS			1000	/* after an error */
 #define REASSIGN_PAUSE_MS		50	/* lets messages of the assignment before run out */
 #define GROUP_COMMIT_EVERY_MS	1000
-#define CAUTIOUS_AFTER_CRASHES	2
+#define CAUTIOUS_AFTER_STARTS	2
 
 /* Tags of questions. */
 enum
@@ -263,7 +263,12 @@ take_partitions(VkPartition *partitions, int count)
 			vk_consumer_unassign(worker.consumer, worker.partitions[i].partition);
 	}
 	for (int i = 0; i < count; i++)
-		partitions[i].assign_at = worker.partition_count > 0 ? soon : 0;
+	{
+		VkPartition *before = vk_worker_partition(&worker, partitions[i].partition);
+
+		partitions[i].assign_at = before ? soon : 0;
+		partitions[i].cautious = before ? before->cautious : 0;
+	}
 	worker.partitions = partitions;
 	worker.partition_count = count;
 }
@@ -313,8 +318,26 @@ read_stream_again(bool assign_anew)
 	vk_worker_retry_dead_letters(&worker);
 }
 
-/* What a start needs of the catalogue, in one transaction. */
-static Oid
+/* Partitions whose workers died before they applied anything go one message at a time. */
+static void
+be_cautious(void)
+{
+	for (int i = 0; i < worker.partition_count; i++)
+	{
+		VkPartition *partition = &worker.partitions[i];
+
+		if (partition->starts < CAUTIOUS_AFTER_STARTS)
+			continue;
+		partition->starts++;
+		partition->cautious = worker.message_limit;
+		ereport(LOG,
+				(errmsg("stream \"%s\" applies the next %d messages of partition %d one at a time, because its worker died there before",
+						worker.stream->name, partition->cautious, partition->partition)));
+	}
+}
+
+/* What a start needs of the catalogue, in one transaction that a crash does not take back. */
+static void
 open_stream(int64 stream_id)
 {
 	Oid			server;
@@ -330,9 +353,8 @@ open_stream(int64 stream_id)
 	worker.dead_letters_exist = vk_dead_letters_exist(worker.stream);
 	if (worker.stream->loading)
 		vk_stream_prepare_load(worker.stream);
-	if (worker.number == 0)
-		vk_stream_set_crashes(worker.stream, worker.stream->crashes + 1);
-	worker.crashes_noted = worker.number == 0;
+	vk_stream_count_start(worker.stream, worker.number);
+	worker.start_counted = true;
 	vk_stream_add_event(stream_id, "started", NULL);
 
 	worker.message_limit = worker.stream->batch_messages;
@@ -341,14 +363,9 @@ open_stream(int64 stream_id)
 									  worker.message_limit);
 	vk_worker_commit();
 
-	if (worker.stream->crashes >= CAUTIOUS_AFTER_CRASHES)
-	{
-		worker.cautious = worker.message_limit * Max(worker.partition_count, 1);
-		ereport(LOG,
-				(errmsg("stream \"%s\" applies the next %d messages one at a time, because its worker died before",
-						worker.stream->name, worker.cautious)));
-	}
-	return server;
+	/* Commits that a crash takes back are applied again: offsets go back with the rows. */
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
+	be_cautious();
 }
 
 /*
@@ -808,7 +825,7 @@ finish_load(void)
 static void
 prove_start(void)
 {
-	if (!worker.crashes_noted || worker.topic_partitions == 0 || has_seeks())
+	if (!worker.start_counted || worker.topic_partitions == 0 || has_seeks())
 		return;
 	for (int i = 0; i < worker.partition_count; i++)
 	{
@@ -818,9 +835,9 @@ prove_start(void)
 			return;
 	}
 	vk_worker_begin(&worker);
-	vk_stream_set_crashes(worker.stream, 0);
+	vk_stream_forget_starts(worker.stream, worker.number);
 	vk_worker_commit();
-	worker.crashes_noted = false;
+	worker.start_counted = false;
 }
 
 static void
@@ -974,8 +991,8 @@ set_session(void)
 	SetConfigOption("row_security", "on", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("lock_timeout", "30s", PGC_SUSET, PGC_S_OVERRIDE);
 	SetConfigOption("jit", "off", PGC_SUSET, PGC_S_OVERRIDE);
-	/* Commits that a crash takes back are applied again: offsets go back with the rows. */
-	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
+	/* Until the start is counted: see open_stream. */
+	SetConfigOption("synchronous_commit", "on", PGC_USERSET, PGC_S_SESSION);
 }
 
 /* An error nobody has dealt with: said in the slot, and the launcher starts another worker later. */
@@ -1018,7 +1035,7 @@ vk_worker_main(Datum arg)
 	MemoryContextSwitchTo(worker.context);
 	PG_TRY();
 	{
-		(void) open_stream(worker.slot->stream_id);
+		open_stream(worker.slot->stream_id);
 		MemoryContextSwitchTo(worker.context);
 		vk_worker_retry_dead_letters(&worker);
 		run_loop();

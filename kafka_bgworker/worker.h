@@ -34,8 +34,7 @@ typedef struct VkWorker
 	int			message_limit;
 
 	bool		dead_letters_exist; /* so that later messages for their keys must be noticed */
-	bool		crashes_noted;	/* the catalogue counts a start that has not proved itself */
-	int			cautious;		/* messages still to be applied one at a time */
+	bool		start_counted;	/* the catalogue counts a start that has not proved itself */
 	bool		one_by_one;		/* messages holds one of a batch of more */
 
 	int			failures;		/* of the batch under way, for the back-off */

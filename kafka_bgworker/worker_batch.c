@@ -154,8 +154,6 @@ apply_and_advance(VkWorker *worker, Trial *trial)
 	sum_up(worker, &result, trial->count);
 	if (!vk_stream_advance(worker->stream, worker->partitions, worker->partition_count))
 		return ATTEMPT_LOST;
-	if (worker->crashes_noted)
-		vk_stream_set_crashes(worker->stream, 0);
 	if (result.failure_count > 0)
 		worker->dead_letters_exist = true;
 	return ATTEMPT_DONE;
@@ -252,7 +250,6 @@ note_commit(VkWorker *worker)
 				partition->message_time = partition->batch_time;
 		}
 	}
-	worker->crashes_noted = false;
 	worker->failures = 0;
 	worker->group_commit_due = true;
 	vk_worker_publish(worker, true);
@@ -319,7 +316,7 @@ apply_messages(VkWorker *worker, int count)
 /*
  * One message at a time
  *
- * After a worker has died before it applied anything, some message may be
+ * After workers have died before they applied anything of a partition, some message may be
  * what kills it.  Each message is then noted before it is applied, and set
  * aside unapplied when the worker has died of it twice.
  */
@@ -397,8 +394,8 @@ apply_cautiously(VkWorker *worker)
 			note_suspect(worker, partition, worker->messages[0].offset);
 			outcome = apply_messages(worker, 1);
 		}
-		if (worker->cautious > 0)
-			worker->cautious--;
+		if (partition->cautious > 0)
+			partition->cautious--;
 	}
 	worker->one_by_one = false;
 	worker->messages = all;
@@ -413,10 +410,26 @@ apply_cautiously(VkWorker *worker)
 	return outcome;
 }
 
+/* Whether some of the messages at hand may be what workers died of. */
+static bool
+needs_caution(VkWorker *worker)
+{
+	bool		cautious = false;
+
+	for (int i = 0; i < worker->partition_count; i++)
+		cautious |= worker->partitions[i].cautious > 0;
+	for (int i = 0; cautious && i < worker->message_count; i++)
+	{
+		if (vk_worker_partition(worker, worker->messages[i].partition)->cautious > 0)
+			return true;
+	}
+	return false;
+}
+
 VkBatchOutcome
 vk_worker_apply(VkWorker *worker)
 {
-	if (worker->cautious > 0 && worker->message_count > 0)
+	if (needs_caution(worker))
 		return apply_cautiously(worker);
 	return apply_messages(worker, worker->message_count);
 }

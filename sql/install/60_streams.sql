@@ -33,14 +33,12 @@ CREATE TABLE vektonn.stream (
 	loading		boolean NOT NULL DEFAULT false,
 	home		text NOT NULL DEFAULT vektonn._database_identity(),
 	generation	bigint NOT NULL DEFAULT 1,
-	crashes		integer NOT NULL DEFAULT 0,
 	created_at	timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE vektonn.stream IS 'one row per stream: a table tied to a Kafka topic';
 COMMENT ON COLUMN vektonn.stream.loading IS 'first load: rows come first, the vektonn indexes are built when it has caught up';
 COMMENT ON COLUMN vektonn.stream.home IS 'cluster and database the stream belongs to';
 COMMENT ON COLUMN vektonn.stream.generation IS 'grows with every change; a worker of an older one applies nothing';
-COMMENT ON COLUMN vektonn.stream.crashes IS 'starts of the worker since it last applied a batch';
 
 CREATE TABLE vektonn.stream_offset (
 	stream_id		bigint NOT NULL REFERENCES vektonn.stream ON DELETE CASCADE,
@@ -52,6 +50,7 @@ CREATE TABLE vektonn.stream_offset (
 	upserted		bigint NOT NULL DEFAULT 0,
 	deleted			bigint NOT NULL DEFAULT 0,
 	dead_letters	bigint NOT NULL DEFAULT 0,
+	starts			integer NOT NULL DEFAULT 0,
 	suspect			bigint,
 	suspect_count	integer NOT NULL DEFAULT 0,
 	PRIMARY KEY (stream_id, partition),
@@ -59,6 +58,7 @@ CREATE TABLE vektonn.stream_offset (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 COMMENT ON TABLE vektonn.stream_offset IS 'what each stream applies next, changed in the same transaction as its table';
 COMMENT ON COLUMN vektonn.stream_offset.seek IS 'where to go next: earliest, latest, or a point of time; the worker makes an offset of it';
+COMMENT ON COLUMN vektonn.stream_offset.starts IS 'starts of a worker since something was last applied here';
 COMMENT ON COLUMN vektonn.stream_offset.suspect IS 'the message under way when the worker last died, while it goes one message at a time';
 
 CREATE TABLE vektonn.dead_letter (

@@ -264,8 +264,9 @@ BEGIN
 	PERFORM vektonn._require_launcher();
 	s.owner := coalesce((SELECT relowner::regrole FROM pg_class WHERE oid = s.target), s.owner);
 	PERFORM vektonn._check_stream(s);
-	UPDATE vektonn.stream o SET enabled = true, home = vektonn._database_identity(), owner = s.owner, crashes = 0, generation = generation + 1
+	UPDATE vektonn.stream o SET enabled = true, home = vektonn._database_identity(), owner = s.owner, generation = generation + 1
 		WHERE o.stream_id = s.stream_id;
+	UPDATE vektonn.stream_offset o SET starts = 0 WHERE o.stream_id = s.stream_id;
 END $$;
 COMMENT ON FUNCTION vektonn.resume_stream(text) IS 'starts a stream that was paused, has failed, or was restored from a dump';
 
@@ -304,10 +305,10 @@ DECLARE
 	s vektonn.stream := vektonn._stream_locked($1);
 BEGIN
 	EXECUTE format('TRUNCATE %s', s.target);
-	UPDATE vektonn.stream o SET generation = generation + 1, crashes = 0,
+	UPDATE vektonn.stream o SET generation = generation + 1,
 		loading = coalesce((s.options ->> 'bulk_load')::boolean, true) AND vektonn._loadable(s.target)
 		WHERE o.stream_id = s.stream_id;
-	UPDATE vektonn.stream_offset o SET seek = 'earliest', load_until = NULL, upserted = 0, deleted = 0, dead_letters = 0
+	UPDATE vektonn.stream_offset o SET seek = 'earliest', load_until = NULL, starts = 0, upserted = 0, deleted = 0, dead_letters = 0
 		WHERE o.stream_id = s.stream_id;
 	DELETE FROM vektonn.dead_letter d WHERE d.stream_id = s.stream_id;
 END $$;
