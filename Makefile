@@ -1,7 +1,7 @@
 # vektonn: build with PGXS, install, and the entry points of every test.
 #
 #   make                 build vektonn.so, its companion modules and the install script
-#                        (WITHOUT_KAFKA=1, WITHOUT_BLAS=1: without that module)
+#                        (WITHOUT_KAFKA=1, WITHOUT_BLAS=1, WITHOUT_YAML=1: without that module)
 #   make install         into the PostgreSQL of $(PG_CONFIG); make uninstall takes it out again
 #   make demo            everything on the screen, in a private cluster
 #   make test            every test, in private clusters; ends with 'N passed, N failed'
@@ -29,7 +29,7 @@ include kafka_bgworker/sources.mk
 # Every C file below src is part of vektonn.so, except modules with an own Makefile.
 SRC_DIRS    = src src/* src/*/*
 MODULE_DIRS = $(patsubst %/Makefile,%,$(wildcard $(if $(WITHOUT_KAFKA),,kafka_bgworker/Makefile) \
-              $(if $(WITHOUT_BLAS),,src/blas/Makefile) src/yaml/Makefile))
+              $(if $(WITHOUT_BLAS),,src/blas/Makefile) $(if $(WITHOUT_YAML),,src/yaml/Makefile)))
 SRCS       := $(filter-out src/blas/% src/yaml/%,$(wildcard $(addsuffix /*.c,$(SRC_DIRS)))) \
               $(wildcard $(addprefix kafka_bgworker/,$(KAFKA_PRELOAD_SRCS)))
 OBJS       := $(sort $(SRCS:.c=.o))
@@ -48,8 +48,12 @@ ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
 include vektonn.mk
 
+# Functions of a module that is not built are there all the same, and say so when called.
+not_built = -e "s/'[$$]libdir\/vektonn_$(1)', '[a-z_0-9]*'/'MODULE_PATHNAME', 'vk_not_built'/"
+WITHOUT   = $(if $(WITHOUT_BLAS),$(call not_built,blas)) $(if $(WITHOUT_YAML),$(call not_built,yaml)) \
+	$(if $(WITHOUT_KAFKA),$(call not_built,kafka) -e '/^CREATE FOREIGN DATA WRAPPER/s/ VALIDATOR .*/;/')
 $(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
-	cat $(SQL_PIECES) > $@
+	cat $(SQL_PIECES) $(if $(strip $(WITHOUT)),| sed $(WITHOUT)) > $@
 
 # Kernels are compiled once per instruction set and chosen at run time; nothing
 # else is, so that the binary runs on every CPU of its architecture.  All of

@@ -40,7 +40,7 @@ endif
 # Objects depend on the flags they were built with, libraries and scripts on the list of
 # their parts.  -Werror changes no object, so builds with and without share them.
 .vk_flags: VK_STAMP := $(filter-out -Werror,$(subst ',,$(CC) $(CFLAGS) $(CPPFLAGS) $(VERSION)))
-.vk_list:  VK_STAMP := $(OBJS) $(SHLIB_LINK) $(SQL_PIECES)
+.vk_list:  VK_STAMP := $(OBJS) $(SHLIB_LINK) $(SQL_PIECES) $(MODULE_DIRS)
 .vk_flags .vk_list: FORCE
 	@echo '$(VK_STAMP)' | cmp -s - $@ || echo '$(VK_STAMP)' >$@
 $(OBJS): .vk_flags

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/regproc.h"
 
 #include "am/am.h"
 #include "compat/pgcompat.h"
@@ -31,4 +32,17 @@ _PG_init(void)
 	vk_am_init();
 	if (process_shared_preload_libraries_in_progress)
 		vk_launcher_init();
+}
+
+PG_FUNCTION_INFO_V1(vk_not_built);
+
+/* What a function of a companion module is in a build without that module. */
+Datum
+vk_not_built(PG_FUNCTION_ARGS)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("function %s is not part of this build of vektonn",
+					format_procedure(fcinfo->flinfo->fn_oid)),
+			 errhint("Its library was left out; build vektonn without WITHOUT_KAFKA, WITHOUT_BLAS and WITHOUT_YAML.")));
 }

@@ -16,7 +16,7 @@ done
 ! nm -D --undefined-only vektonn.so | grep -E ' (rd_kafka_|cblas_|openblas_|[sd]gemm_|pthread_create)' ||
 	complain "vektonn.so uses these symbols"
 # The modules share one name space once they are loaded.
-for module in kafka_bgworker/vektonn_kafka.so src/blas/vektonn_blas.so; do
+for module in kafka_bgworker/vektonn_*.so src/*/vektonn_*.so; do
 	[ -f $module ] || continue
 	shared=$(comm -12 <(nm -D --defined-only vektonn.so | awk '{ print $3 }' | sort) \
 		<(nm -D --defined-only $module | awk '{ print $3 }' | sort) | grep -vE '^(Pg_magic_func|_PG_init|_PG_fini)$' || true)

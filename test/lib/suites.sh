@@ -60,6 +60,14 @@ suite_build() {
 		run_counted build "$(basename "$compiler")" "$LOG_DIR/build-$(basename "$compiler").log" \
 			build_copy "$RUN_DIR/build-$(basename "$compiler")" "CC=$compiler" COPT=-Werror
 	done
+	run_counted build without-modules "$LOG_DIR/build-without.log" build_without
+}
+
+# Without the companion modules vektonn.so is all there is, and the script names no other.
+build_without() {
+	build_copy "$RUN_DIR/build-without" COPT=-Werror WITHOUT_KAFKA=1 WITHOUT_BLAS=1 WITHOUT_YAML=1 || return
+	find "$RUN_DIR/build-without" -name 'vektonn_*.so' | grep . && return 1
+	! grep -n 'libdir/vektonn_' "$RUN_DIR"/build-without/sql/vektonn--*.sql
 }
 
 suite_unit() {

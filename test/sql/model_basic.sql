@@ -27,7 +27,7 @@ SELECT vektonn.upload('QuickStart.Source', '1.0', '[{"attributes": {"id": 3, "pa
 SELECT * FROM vektonn.search('QuickStart.Index', '1.0', ARRAY['[0,0]']::vector[], k => 1);
 SELECT count(*) FROM quickstart_ip_1_0;
 
-SELECT name, version, is_current, algorithm, target, source FROM vektonn.indices;
+SELECT name, version, is_current, algorithm, target, source FROM vektonn.indices ORDER BY name;
 SELECT name, version, attribute_types, permanent_attributes, indices FROM vektonn.data_sources;
 SELECT vektonn.drop_data_source('QuickStart.Source', '1.0');
 SELECT vektonn.drop_data_source('QuickStart.Source', '1.0', cascade => true);
