@@ -121,3 +121,17 @@ SELECT count(*) AS operators, bool_and(oprcom = o.oid) AS commute, bool_and(prov
 	bool_and(proisstrict) AS strict, bool_and(proparallel = 's') AS parallel_safe
 	FROM pg_operator o JOIN pg_proc p ON p.oid = oprcode
 	WHERE oprresult = 'float8'::regtype AND oprleft IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype);
+
+-- the index method has an operator class for each of them, named after type and metric, that orders by the operator
+WITH wanted AS (
+	SELECT t.typ || '_' || m.metric || '_ops' AS opclass, m.operator, t.typ
+	FROM vektonn.metrics() m, (VALUES ('vector', false), ('halfvec', false), ('sparsevec', true)) t (typ, is_sparse)
+	WHERE CASE WHEN is_sparse THEN m.sparse ELSE m.dense END
+), present AS (
+	SELECT opcname::text AS opclass, oprname::text AS operator, opcintype::regtype::text AS typ
+	FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod JOIN pg_amop o ON o.amopfamily = c.opcfamily
+		JOIN pg_operator p ON p.oid = o.amopopr
+	WHERE amname = 'vektonn' AND amoppurpose = 'o' AND opcintype IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype)
+)
+SELECT (SELECT count(*) FROM wanted) AS wanted, (SELECT count(*) FROM (TABLE wanted EXCEPT TABLE present) x) AS missing,
+	(SELECT count(*) FROM (TABLE present EXCEPT TABLE wanted) x) AS unknown;
