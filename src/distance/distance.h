@@ -5,7 +5,7 @@
  *
  * PUBLIC header of src/distance.  Three levels, each built on the next:
  *
- *	vk_distance()		two varlena values -> exactly what the SQL operator returns
+ *	vk_distance()		two varlena values -> what the SQL operator returns, but finite
  *	vk_dense_distance()	the same on two raw arrays: resolve once per scan, call per
  *						row; vk_sparse_distance() likewise
  *	vk_kernels			raw sums, for code that keeps norms or partial results
@@ -14,7 +14,9 @@
  * chosen kernel and the alignment, because all kernels add up in the same
  * order; see README.md.  An index may therefore order by these values.
  *
- * No result is ever NaN, and none is infinite.
+ * No result is ever NaN, and none is infinite.  SQL shows distances beyond the
+ * range of float as infinity (vk_operator_value), but they are ordered by what
+ * they are, so that infinity is free to mean "no distance" in index code.
  *
  *-------------------------------------------------------------------------
  */
@@ -211,9 +213,20 @@ extern VkSparseDistance vk_sparse_distance(VkMetric metric);
 /* The square of the Euclidean distance, before the root is taken. */
 extern double vk_dense_l2_squared(VkElem elem, const void *a, const void *b, int dim);
 
+/* What SQL shows for a distance or a sum: infinity beyond the range of float. */
+static inline double
+vk_operator_value(double distance)
+{
+	if (distance > FLT_MAX)
+		return HUGE_VAL;
+	if (distance < -FLT_MAX)
+		return -HUGE_VAL;
+	return distance;
+}
+
 /*
- * The value of the SQL operator for two detoasted values of the type elem.
- * The caller has checked that their dimensions are equal.
+ * The value of the SQL operator, before vk_operator_value(), for two detoasted
+ * values of the type elem.  The caller has checked that their dimensions are equal.
  */
 extern double vk_distance(VkElem elem, VkMetric metric, const void *a, const void *b);
 

@@ -4,7 +4,8 @@
  *	  The SQL functions of the distances: arguments, dimensions, results.
  *
  * No arithmetic of its own but signs and the angle: everything comes from
- * metric.c, and so has the bits an index orders by.
+ * metric.c, and so has the bits an index orders by; only what is beyond the
+ * range of float becomes infinity, as in pgvector.
  *
  *-------------------------------------------------------------------------
  */
@@ -87,7 +88,7 @@ name(PG_FUNCTION_ARGS) \
 { \
 	VkPair		pair = get_pair(fcinfo, elem); \
 \
-	PG_RETURN_FLOAT8(result); \
+	PG_RETURN_FLOAT8(vk_operator_value(result)); \
 }
 
 #define METRIC_FUNCTION(name, elem, metric) \

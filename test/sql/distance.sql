@@ -32,12 +32,25 @@ SELECT l2_squared_distance(halfvec '[0,0]', '[3,4]'), l2_squared_distance(sparse
 SELECT vector '[0,0]' <=> '[1,2]' AS zero, vector '[0,0]' <=> '[0,0]' AS both, halfvec '[0]' <=> '[1]' AS half,
 	sparsevec '{}/2' <=> '{1:1}/2' AS sparse, sparsevec '{}/2' <=> '{}/2' AS sparse_both, sparsevec '{}/2' <%> '{}/2' AS jaccard;
 
--- sums that do not fit a float are still right: no infinity, no NaN, no false zero
+-- sums that do not fit a float are still right: no NaN, no false zero, infinity only for what no float can hold
 SELECT vector '[3e38,0]' <-> '[-3e38,0]' AS l2, vector '[3e38]' <#> '[3e38]' AS ip, vector '[3e38]' <=> '[3e38]' AS cosine,
 	vector '[3e38,3e38]' <+> '[-3e38,-3e38]' AS l1;
 SELECT vector '[1e30,1e30]' <#> '[1e30,-1e30]' AS ip, vector '[1e-30]' <-> '[0]' AS l2, vector '[1e-40,0]' <=> '[0,1e-40]' AS apart,
 	vector '[1e-30]' <=> '[1e30]' AS same;
 SELECT l2_squared_distance(vector '[1e-30]', '[0]') AS tiny, l2_squared_distance(vector '[1e30]', '[-1e30]') AS huge;
+
+SELECT vector '[3e30]' <-> '[-3e30]' AS l2, vector '[1e20,0]' <#> '[-1e20,0]' AS ip, sparsevec '{1:3e38}/2' <-> '{1:-3e38}/2' AS sparse_l2,
+	inner_product(vector '[1e20]', '[1e20]') AS product;
+
+-- rows at infinite distance are not lost from an order, and come before those without a vector
+CREATE TEMP TABLE far (id int, v vector(1));
+INSERT INTO far SELECT i, CASE WHEN i % 4 = 0 THEN NULL WHEN i % 4 = 1 THEN '[3e38]' ELSE format('[%s]', i)::vector END
+	FROM generate_series(1, 40) i;
+CREATE INDEX ON far USING vektonn (v vector_l2_ops);
+SET enable_seqscan = off;
+SELECT distance, count(*) FROM (SELECT v <-> '[-3e38]' AS distance, row_number() OVER () AS place FROM
+	(SELECT v FROM far ORDER BY v <-> '[-3e38]') x) y GROUP BY distance, (place - 1) / 10 ORDER BY min(place);
+RESET enable_seqscan;
 
 -- errors
 SELECT vector '[1,2]' <-> '[1,2,3]';
