@@ -32,6 +32,9 @@
  */
 #define RECENT_SLOTS	65536	/* power of two; 768 kB, touched as used */
 
+/* How much of a page vk_page_prefetch takes from memory. */
+#define PREFETCH_BYTES	2048
+
 typedef struct RecentBuffer
 {
 	Oid			relation;		/* relfilenumber */
@@ -211,11 +214,27 @@ vk_page_touch(VkIndex *index, BlockNumber block, int offset)
 	__builtin_prefetch(VkPageData(page) + offset + PG_CACHE_LINE_SIZE / 2);
 }
 
+/*
+ * Asks for a whole page that will be read soon: from disk, or, if its buffer
+ * is known, its first cache lines from memory; the CPU goes on from there.
+ */
 void
 vk_page_prefetch(VkIndex *index, BlockNumber block)
 {
-	if (block != InvalidBlockNumber)
+	RecentBuffer *recent = recent_slot(index, block);
+
+	if (block == InvalidBlockNumber)
+		return;
+	if (!recent_matches(index, block, recent))
+	{
 		PrefetchBuffer(index->rel, MAIN_FORKNUM, block);
+		return;
+	}
+	if (BufferIsLocal(recent->buffer))
+		return;
+	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
+	for (int at = 0; at < PREFETCH_BYTES; at += PG_CACHE_LINE_SIZE / 2)
+		__builtin_prefetch((char *) BufferGetPage(recent->buffer) + at);
 }
 
 void

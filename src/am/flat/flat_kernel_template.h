@@ -2,7 +2,8 @@
  *
  * flat_kernel_template.h
  *	  Bodies of the flat store's loops; flat_kernel_<isa>.c includes it once,
- *	  after defining KERNEL_NAME and a function dot_code().
+ *	  after defining KERNEL_NAME and a function dot_code(), and perhaps
+ *	  KERNEL_DOT_FOUR and dot_four_codes() for four codes in a row.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +22,13 @@ static void
 code_dots(const VkFlatCodes *codes, const int16_t *query, int32_t *dots)
 {
 	const int8_t *code = codes->codes;
+	int			i = 0;
 
-	for (int i = 0; i < codes->count; i++, code += codes->code_bytes)
+#ifdef KERNEL_DOT_FOUR
+	for (; i + 4 <= codes->count; i += 4, code += 4 * codes->code_bytes)
+		dot_four_codes(code, query, codes->code_bytes, dots + i);
+#endif
+	for (; i < codes->count; i++, code += codes->code_bytes)
 		dots[i] = dot_code(code, query, codes->code_bytes);
 }
 
@@ -100,25 +106,72 @@ code_bounds_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound 
 	}
 }
 
+/* 16 floats at any alignment; the compiler splits them as the CPU needs. */
+typedef float Float16 __attribute__((vector_size(64)));
+typedef float Float16Any __attribute__((vector_size(64), aligned(4), may_alias));
+
+#define LOAD16(p)	(*(const Float16Any *) (p))
+
+/* Rows projected together, so that x is read once for all of them. */
+#define PROJECT_ROWS	4
+
+static float
+fold(const Float16 *lanes, const float *row, const float *x, int at, int dim)
+{
+	float		sums[16];
+
+	memcpy(sums, lanes, sizeof(sums));
+	for (int lane = 0; at + lane < dim; lane++)
+		sums[lane % 16] += row[at + lane] * x[at + lane];
+	for (int width = 8; width > 0; width /= 2)
+		for (int lane = 0; lane < width; lane++)
+			sums[lane] += sums[lane + width];
+	return sums[0];
+}
+
 static void
 project_rows(const float *basis, const float *x, int nrows, int dim, float *y)
 {
-	for (int row = 0; row < nrows; row++, basis += dim)
+	int			row = 0;
+
+	for (; row + PROJECT_ROWS <= nrows; row += PROJECT_ROWS)
 	{
-		float		lanes[VK_FLOAT_LANES] = {0};
+		const float *row0 = basis + (size_t) row * dim;
+		const float *row1 = row0 + dim;
+		const float *row2 = row1 + dim;
+		const float *row3 = row2 + dim;
+		Float16		even0 = {0}, even1 = {0}, even2 = {0}, even3 = {0};
+		Float16		odd0 = {0}, odd1 = {0}, odd2 = {0}, odd3 = {0};
 		int			at = 0;
-		float		sum = 0;
 
 		for (; at + VK_FLOAT_LANES <= dim; at += VK_FLOAT_LANES)
-			for (int lane = 0; lane < VK_FLOAT_LANES; lane++)
-				lanes[lane] += basis[at + lane] * x[at + lane];
-		for (int lane = 0; at + lane < dim; lane++)
-			lanes[lane] += basis[at + lane] * x[at + lane];
-		for (int width = VK_FLOAT_LANES / 2; width > 0; width /= 2)
-			for (int lane = 0; lane < width; lane++)
-				lanes[lane] += lanes[lane + width];
-		sum = lanes[0];
-		y[row] = sum;
+		{
+			Float16		x0 = LOAD16(x + at);
+			Float16		x1 = LOAD16(x + at + 16);
+
+			even0 += LOAD16(row0 + at) * x0;
+			odd0 += LOAD16(row0 + at + 16) * x1;
+			even1 += LOAD16(row1 + at) * x0;
+			odd1 += LOAD16(row1 + at + 16) * x1;
+			even2 += LOAD16(row2 + at) * x0;
+			odd2 += LOAD16(row2 + at + 16) * x1;
+			even3 += LOAD16(row3 + at) * x0;
+			odd3 += LOAD16(row3 + at + 16) * x1;
+		}
+		even0 += odd0;
+		even1 += odd1;
+		even2 += odd2;
+		even3 += odd3;
+		y[row] = fold(&even0, row0, x, at, dim);
+		y[row + 1] = fold(&even1, row1, x, at, dim);
+		y[row + 2] = fold(&even2, row2, x, at, dim);
+		y[row + 3] = fold(&even3, row3, x, at, dim);
+	}
+	for (; row < nrows; row++)
+	{
+		Float16		none = {0};
+
+		y[row] = fold(&none, basis + (size_t) row * dim, x, 0, dim);
 	}
 }
 

@@ -433,6 +433,7 @@ scan_group(FlatScan *state, BlockNumber block)
 	state->scan->stats->pages++;
 	group = vk_flat_group(index, buffer, layout);
 	next = VkPageGetOpaque(BufferGetPage(buffer))->next;
+	vk_page_prefetch(index, next);
 	if (group->codec != 0 && state->use_codes)
 	{
 		VkFlatQuery *query = query_code(state, group->codec);
