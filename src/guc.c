@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "am/am.h"
 #include "distance/distance.h"
 #include "guc.h"
 #include "kafka_bgworker/launcher.h"
@@ -39,6 +40,15 @@ vk_guc_init(void)
 							&vk_max_stream_workers,
 							32, 1, 1024,
 							preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("vektonn.sparse_log_limit",
+							"Sets how much of an index of sparse vectors may wait to be sorted in.",
+							"Inserts are cheap while they wait, but each search compares them one by one. "
+							"Counts per split; VACUUM starts at a quarter of it.",
+							&vk_sparse_log_limit,
+							256, 8, 64 * 1024,
+							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("vektonn.streams",

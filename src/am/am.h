@@ -204,6 +204,12 @@ struct VkStoreOps
 	void		(*vacuum) (VkVacuum *vacuum, VkStoreRef ref);
 
 	/*
+	 * May be NULL.  VACUUM of a table without dead rows, after which vacuum()
+	 * is not called: what inserts put off may be done.
+	 */
+	void		(*tidy) (VkIndex *index, VkStoreRef ref);
+
+	/*
 	 * If the store has no row: locks its head page exclusively, adds to edit
 	 * the change that makes it a free page (vk_edit_free), lists all its
 	 * other pages in blocks, and returns true; the caller commits and
@@ -250,5 +256,6 @@ extern const VkStoreOps vk_flat_store;
 
 /* sparse/sparse_store.c */
 extern const VkStoreOps vk_sparse_store;
+extern int	vk_sparse_log_limit;	/* setting, in kB */
 
 #endif							/* VK_AM_H */

@@ -193,6 +193,24 @@ vk_bulk_delete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	return stats;
 }
 
+static void
+tidy_stores(VkIndex *index)
+{
+	VkConditions all;
+	VkMatches	matches;
+
+	vk_conditions_build(index, NULL, 0, &all);
+	vk_dir_match(index, &all, &matches);
+	for (int64 i = 0; i < matches.count; i++)
+	{
+		VkStoreRef	ref = {matches.items[i].split_id, matches.items[i].head};
+
+		vacuum_delay_point_compat();
+		if (ref.head != InvalidBlockNumber)
+			index->store->tidy(index, ref);
+	}
+}
+
 IndexBulkDeleteResult *
 vk_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
@@ -200,6 +218,10 @@ vk_vacuum_cleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 		return stats;
 	if (stats == NULL)
 	{
+		VkIndex    *index = vk_index_open(info->index);
+
+		if (index->store->tidy != NULL)
+			tidy_stores(index);
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 		stats->num_index_tuples = info->num_heap_tuples;
 		stats->estimated_count = true;

@@ -103,6 +103,21 @@ UPDATE sp_split SET a = id + 10 WHERE id % 50 = 7;
 CREATE INDEX sp_split_i ON sp_split USING vektonn (v sparsevec_cosine_ops, a);
 INSERT INTO sp_split SELECT * FROM sp_rows WHERE id > 1500 AND id % 10 <> 0;
 SELECT sp_run('sp_split', '<=>', ARRAY['', 'WHERE a = 1', 'WHERE a IN (0, 2, 17)', 'WHERE a = 217', 'WHERE a > 100']);
+DELETE FROM sp_split WHERE a = 1 OR id % 2 = 0;
+VACUUM (INDEX_CLEANUP ON) sp_split;
+SELECT vektonn.check_index('sp_split_i');
+SELECT sp_run('sp_split', '<=>', ARRAY['', 'WHERE a = 1', 'WHERE a IN (0, 2, 17)', 'WHERE a = 217']);
+-- VACUUM without dead rows sorts in what inserts left.
+CREATE FUNCTION sp_log_rows(query sparsevec) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	SET LOCAL enable_seqscan = off;
+	PERFORM id FROM sp_split WHERE a = 2 ORDER BY v <=> query LIMIT 1;
+	RETURN (SELECT row_count > 300 FROM vektonn.scan_stats);
+END $$;
+INSERT INTO sp_split SELECT id, 2, sp_random(0) FROM generate_series(1, 900) id;
+SELECT sp_log_rows('{3:1}/1000000000') AS compared_one_by_one;
+VACUUM sp_split;
+SELECT sp_log_rows('{3:1}/1000000000') AS compared_one_by_one;
 DROP TABLE sp_split;
 
 -- The longest vectors, on many pages each, in the log and in segments.

@@ -4,7 +4,7 @@
 # sequential scan in the same snapshot, and check_index proves the invariants.
 #
 # VK_SEED sets the random seed (default: the fixed one), VK_CASES the number of
-# indexes tried.
+# indexes tried, VK_TYPES a pattern the type must match.
 use strict;
 use warnings;
 
@@ -15,6 +15,7 @@ use Time::HiRes qw(usleep);
 
 my $seed = $ENV{VK_SEED} // 20261120;
 my $cases = $ENV{VK_CASES} // 5;
+my $only = $ENV{VK_TYPES} // '.';
 srand($seed);
 diag("seed $seed, $cases cases");
 
@@ -28,6 +29,7 @@ fsync = off
 shared_buffers = 32MB
 checkpoint_timeout = 1h
 wal_consistency_checking = 'generic'
+vektonn.sparse_log_limit = 8kB
 CONF
 $primary->start;
 $primary->safe_psql('postgres', 'CREATE EXTENSION vektonn');
@@ -37,10 +39,11 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
-my %op = (l2 => '<->', ip => '<#>', cosine => '<=>', l1 => '<+>');
+my %op = (l2 => '<->', ip => '<#>', cosine => '<=>', l1 => '<+>', jaccard => '<%>');
 my @types = $primary->safe_psql('postgres',
 	q{SELECT DISTINCT format_type(opcintype, NULL) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 	WHERE amname = 'vektonn' AND opcname LIKE '%vec%l2_ops' ORDER BY 1}) =~ /(\S+)/g;
+@types = grep { /$only/ } @types;
 
 # Runs statements with a seed of their own, so that a run can be repeated.
 sub run_sql
@@ -73,7 +76,9 @@ sub insert_sql
 sub new_case
 {
 	my ($number) = @_;
-	my %case = (table => "t$number", type => pick(@types), metric => pick(sort keys %op),
+	my $type = pick(@types);
+	my %case = (table => "t$number", type => $type,
+		metric => pick(grep { $_ ne 'jaccard' || $type eq 'sparsevec' } sort keys %op),
 		dim => pick(1, 3, 17, 40, 80, 80, 300, 900, 2500));
 	my $splits = pick('', ', a', ', a, b');
 	$case{op} = $op{ $case{metric} };

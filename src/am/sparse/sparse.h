@@ -10,13 +10,6 @@
 
 #include "am/sparse/sparse_page.h"
 
-/*
- * Pages a log may have before its rows become a segment.  Every search reads
- * the log, at about 0.1 us a row; every segment costs a search about 0.1 us
- * per element of the query.
- */
-#define VK_SPARSE_LOG_PAGES		32
-
 /* Segments of about the same size that are made one, by inserts and by VACUUM. */
 #define VK_SPARSE_FANIN			4
 #define VK_SPARSE_VACUUM_FANIN	2
@@ -24,8 +17,8 @@
 /* A segment or log of which more than this part is dead is written anew. */
 #define VK_SPARSE_DEAD_PART		5
 
-/* A log this long is made a segment by VACUUM. */
-#define VK_SPARSE_VACUUM_PAGES	8
+/* A log this many times shorter than its limit is made a segment by VACUUM. */
+#define VK_SPARSE_VACUUM_PART	4
 
 /* Records longer than this may lie on more than one page. */
 #define VK_SPARSE_SPAN			2000
@@ -213,6 +206,7 @@ extern void vk_sparse_collect(VkScan *scan, VkStoreRef ref);
 
 /* sparse_vacuum.c */
 extern void vk_sparse_vacuum(VkVacuum *vacuum, VkStoreRef ref);
+extern void vk_sparse_tidy(VkIndex *index, VkStoreRef ref);
 
 /* sparse_check.c */
 extern void vk_sparse_check(VkIndex *index, VkStoreRef ref, VkCheck *check);

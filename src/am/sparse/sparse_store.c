@@ -20,6 +20,8 @@
 /* Postings a page has room for, and documents that may have one. */
 #define ROWS_PER_PAGE			200.0
 
+int			vk_sparse_log_limit = 256;
+
 static void
 sparse_cost(const VkIndexInfo *info, double rows, double k, double *seconds, double *pages)
 {
@@ -37,6 +39,7 @@ const VkStoreOps vk_sparse_store = {
 	.build_done = vk_sparse_build_done,
 	.collect = vk_sparse_collect,
 	.vacuum = vk_sparse_vacuum,
+	.tidy = vk_sparse_tidy,
 	.retire = vk_sparse_retire,
 	.stats = vk_sparse_stats,
 	.check = vk_sparse_check,

@@ -180,35 +180,67 @@ vacuum_segment(VkVacuum *vacuum, VkStoreRef ref, VkSparseSegment segment, int64 
 	vacuum->stats->num_index_tuples += segment.documents - dead;
 }
 
+/* Whether VACUUM should make the log a segment. */
+static bool
+log_is_due(const VkSparseView *view, int64 live, int64 removed)
+{
+	int			limit = vk_sparse_log_limit / (BLCKSZ / 1024) / VK_SPARSE_VACUUM_PART;
+
+	return view->sealed.number != 0 || view->open.pages >= (uint32) Max(1, limit) ||
+		removed * VK_SPARSE_DEAD_PART > live;
+}
+
+/*
+ * Merges the log if it is due, and writes anew what has many dead rows.
+ * Caller holds the merge lock.
+ */
+static void
+tidy(VkIndex *index, VkStoreRef ref, bool merge_log)
+{
+	if (merge_log)
+		vk_sparse_merge_log(index, ref, VK_SPARSE_VACUUM_FANIN);
+	vk_sparse_merge_compact(index, ref);
+}
+
 void
 vk_sparse_vacuum(VkVacuum *vacuum, VkStoreRef ref)
 {
 	VkSparseView view;
 	int64		removed = 0;
-	int64		removed_from_log;
 	int64		live;
+	bool		due;
 
 	vk_sparse_merge_lock(vacuum->index, ref);
 	vk_sparse_merge_cleanup(vacuum->index, ref);
-	if (!vk_sparse_head_view(vacuum->index, ref, &view))
+	if (vk_sparse_head_view(vacuum->index, ref, &view))
 	{
-		vk_sparse_merge_unlock(vacuum->index, ref);
-		return;
+		live = vacuum_log(vacuum, ref, &view.open, &removed);
+		live += vacuum_log(vacuum, ref, &view.sealed, &removed);
+		due = log_is_due(&view, live, removed);
+		vacuum->stats->num_index_tuples += live;
+		for (int i = 0; i < view.count; i++)
+		{
+			if (view.segments[i].state == VK_SEGMENT_LIVE)
+				vacuum_segment(vacuum, ref, view.segments[i], &removed);
+		}
+		vacuum->stats->tuples_removed += removed;
+		tidy(vacuum->index, ref, due);
+		pfree(view.segments);
 	}
-	live = vacuum_log(vacuum, ref, &view.open, &removed);
-	live += vacuum_log(vacuum, ref, &view.sealed, &removed);
-	vacuum->stats->num_index_tuples += live;
-	removed_from_log = removed;
-	for (int i = 0; i < view.count; i++)
-	{
-		if (view.segments[i].state == VK_SEGMENT_LIVE)
-			vacuum_segment(vacuum, ref, view.segments[i], &removed);
-	}
-	vacuum->stats->tuples_removed += removed;
-	if (view.sealed.number != 0 || view.open.pages >= VK_SPARSE_VACUUM_PAGES ||
-		removed_from_log * VK_SPARSE_DEAD_PART > live)
-		vk_sparse_merge_log(vacuum->index, ref, VK_SPARSE_VACUUM_FANIN);
-	vk_sparse_merge_compact(vacuum->index, ref);
-	pfree(view.segments);
 	vk_sparse_merge_unlock(vacuum->index, ref);
+}
+
+/* VACUUM of a table without dead rows: what inserts left to be done. */
+void
+vk_sparse_tidy(VkIndex *index, VkStoreRef ref)
+{
+	VkSparseView view;
+
+	vk_sparse_merge_lock(index, ref);
+	if (vk_sparse_head_view(index, ref, &view))
+	{
+		tidy(index, ref, log_is_due(&view, 1, 0));
+		pfree(view.segments);
+	}
+	vk_sparse_merge_unlock(index, ref);
 }
