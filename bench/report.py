@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Pictures and tables of results written by bench/run.py.
 
-    bench/report.py RESULTS.json [--docs docs] [--readme README.md]
+    bench/report.py RESULTS.json ... [--docs docs] [--readme README.md]
 
 Writes docs/benchmarks.md and docs/bench-*.svg, and with --readme replaces the lines between the markers
 <!-- bench --> and <!-- /bench --> there by the main table.  Pictures need matplotlib (apt install
@@ -80,7 +80,8 @@ def describe(run):
     systems = ', '.join(f'{name} {version}' for name, version in run['systems'].items())
     return (f"{run['date'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
             f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}, commit {run['commit']}. "
-            f"Load average at the end: {machine['load_average']:.1f}.\n\n`{run['command']}`")
+            f"Load average at the end: {machine['load_average']:.1f}.\n\n"
+            + '\n'.join(f'- `{command}`' for command in run['commands']))
 
 
 def sections(run):
@@ -168,17 +169,30 @@ def replace_between(path, text):
         file.write(head + start + text + '\n' + end + rest.split(end, 1)[1])
 
 
+def read_runs(paths):
+    """The first run with the results and commands of all."""
+    whole = None
+    for path in paths:
+        try:
+            with open(path) as file:
+                run = json.load(file)
+        except (OSError, ValueError) as error:
+            sys.exit(f'error: {path}: {error}')
+        if whole is None:
+            whole = {**run, 'results': [], 'commands': []}
+        whole['results'] += run['results']
+        whole['commands'].append(run['command'])
+        whole['systems'].update(run['systems'])
+    return whole
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('results')
+    parser.add_argument('results', nargs='+', help='several runs on one machine make one report')
     parser.add_argument('--docs', default='docs')
     parser.add_argument('--readme')
     args = parser.parse_args()
-    try:
-        with open(args.results) as file:
-            run = json.load(file)
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {args.results}: {error}')
+    run = read_runs(args.results)
     os.makedirs(args.docs, exist_ok=True)
     text = ['# Benchmarks', 'Written by `bench/report.py`; [bench/README.md](../bench/README.md) says how to run them.',
             describe(run)]

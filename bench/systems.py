@@ -31,8 +31,8 @@ class PgSystem:
         self.use(default_database)
         if not server.value(f"SELECT 1 FROM pg_available_extensions WHERE name = '{extension}'"):
             raise Absent(f'the extension {extension} is not installed in this server')
-        if not server.value(f"SELECT 1 FROM pg_database WHERE datname = '{self.database}'"):
-            server.sql(f'CREATE DATABASE {self.database}')
+        server.sql(f'DROP DATABASE IF EXISTS {self.database}')
+        server.sql(f'CREATE DATABASE {self.database}')
         self.use()
         server.sql(f'CREATE EXTENSION IF NOT EXISTS {extension} CASCADE')
         self.version = server.value(f"SELECT extversion FROM pg_extension WHERE extname = '{extension}'")
