@@ -19,7 +19,7 @@ done
 version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" vektonn.control)
 grep -qF "$version" CHANGELOG.md || complain "CHANGELOG.md says nothing about $version"
 # The version is written once: what else names it drifts.
-! grep -nF "'$version'" $(files -name '*.[ch]' -o -name '*.sql' | grep -v '^sql/') Makefile vektonn.mk ||
+! grep -nE "['\"]${version//./\\.}['\"]" $(files -name '*.[ch]' -o -name '*.sql' | grep -v '^sql/') Makefile vektonn.mk ||
 	complain "the version is written in vektonn.control alone"
 
 # Every subsystem says what it is for.
