@@ -58,7 +58,7 @@ $(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
 # Kernels are compiled once per instruction set and chosen at run time; nothing
 # else is, so that the binary runs on every CPU of its architecture.  All of
 # them must round alike: no fused multiply-add, no reordering.
-src/distance/%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-math-errno
+src/distance/%.o src/am/graph/graph_%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-math-errno
 # The flat store's loops only steer its work, they need not round alike.
 src/am/flat/flat_kernel_%.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 ifeq ($(host_cpu),x86_64)
@@ -67,6 +67,8 @@ src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512vnni
 src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mf16c
 src/am/flat/flat_kernel_avx2.o: override CFLAGS += -mavx2 -mfma
 src/am/flat/flat_kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+src/am/graph/graph_kernel_avx2.o: override CFLAGS += -mavx2
+src/am/graph/graph_kernel_avx512.o: override CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq
 endif
 
 # The companion modules, each with an own Makefile.

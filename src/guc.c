@@ -24,6 +24,14 @@ vk_guc_init(void)
 	/* What sizes shared memory is fixed at the start, and without it means nothing. */
 	bool		preloaded = process_shared_preload_libraries_in_progress;
 
+	DefineCustomIntVariable("vektonn.ef_search",
+							"Sets how many candidates a search of an index with algorithm = hnsw follows.",
+							"More find more of the nearest rows, and take longer; 0 means the option of the index.",
+							&vk_graph_ef_search,
+							0, 0, 10000,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+
 	DefineCustomEnumVariable("vektonn.kernel",
 							 "Selects the instruction set of the distance functions.",
 							 "Results do not depend on it.",
@@ -57,6 +65,14 @@ vk_guc_init(void)
 							 &vk_streams_enabled,
 							 true,
 							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("vektonn.strict_order",
+							 "Leaves out rows that an index with algorithm = hnsw finds too late for their place.",
+							 "Otherwise they come as soon as they are found, after rows farther away.",
+							 &vk_strict_order,
+							 false,
+							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("vektonn");

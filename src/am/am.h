@@ -104,6 +104,7 @@ typedef struct VkScan
 	VkScanStats *stats;
 	MemoryContext query_context;	/* reset when the query changes */
 	void	   *store_query;	/* the store's own, in query_context; NULL on a new query */
+	double		rows_held;		/* an approximate store adds about how many rows it holds */
 	HTAB	   *returned;		/* uint64 TIDs returned by earlier passes; only if
 								 * ops->approximate, else NULL */
 } VkScan;
@@ -117,6 +118,9 @@ vk_scan_push(VkScan *scan, double distance, uint64 tid)
 		return;
 	vk_topk_push(scan->topk, distance, tid);
 }
+
+/* am_scan.c: vektonn.strict_order */
+extern bool vk_strict_order;
 
 /* A VACUUM under way. */
 typedef struct VkVacuum
@@ -257,5 +261,9 @@ extern const VkStoreOps vk_flat_store;
 /* sparse/sparse_store.c */
 extern const VkStoreOps vk_sparse_store;
 extern int	vk_sparse_log_limit;	/* setting, in kB */
+
+/* graph/graph_store.c, graph/graph_scan.c */
+extern const VkStoreOps vk_graph_store;
+extern int	vk_graph_ef_search; /* vektonn.ef_search */
 
 #endif							/* VK_AM_H */

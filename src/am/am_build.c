@@ -27,6 +27,8 @@ typedef struct BuildState
 	VkIndex    *index;
 	MemoryContext context;		/* per row */
 	double		rows;
+	VkSplitKey	key;			/* of the one split that is loaded in bulk */
+	void	   *bulk;			/* state of the store's bulk load, or NULL */
 } BuildState;
 
 char *
@@ -51,7 +53,10 @@ build_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive
 	BuildState *state = arg;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 
-	vk_insert_values(state->index, values, isnull, tid);
+	if (state->bulk != NULL && !isnull[0])
+		state->index->store->build_add(state->bulk, tid, PG_DETOAST_DATUM(values[0]));
+	else
+		vk_insert_values(state->index, values, isnull, tid);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->context);
 	state->rows++;
@@ -114,6 +119,28 @@ learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
 	MemoryContextDelete(context);
 }
 
+/* One split, and a store that can: then rows go straight to its bulk load. */
+static void
+begin_bulk(BuildState *state)
+{
+	VkIndex    *index = state->index;
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+
+	if (index->info.nsplit_columns > 0 || index->store->build_begin == NULL)
+		return;
+	vk_key_form(index, &value, &isnull, &state->key);
+	state->bulk = index->store->build_begin(index, vk_split_reserve(index, &state->key),
+											maintenance_work_mem);
+}
+
+static void
+end_bulk(BuildState *state)
+{
+	if (state->bulk != NULL)
+		vk_split_set_head(state->index, &state->key, state->index->store->build_end(state->bulk));
+}
+
 static VkIndex *
 describe_index(Relation rel)
 {
@@ -144,9 +171,11 @@ vk_build(Relation heap, Relation rel, struct IndexInfo *info)
 	if (state.index->store->learn != NULL)
 		learn_from_sample(state.index, heap, info);
 
+	begin_bulk(&state);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_LOAD);
 	result->heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_row,
 												 &state, NULL);
+	end_bulk(&state);
 	result->index_tuples = state.rows;
 
 	if (state.index->store->build_done != NULL)

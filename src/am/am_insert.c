@@ -116,6 +116,37 @@ insert_at_leaf(VkIndex *index, const VkSplitKey *key, ItemPointer tid,
 	return done;
 }
 
+/*
+ * For a bulk load of an index without split columns: the id of its one split,
+ * whose store does not exist yet; and later the store.
+ */
+uint32
+vk_split_reserve(VkIndex *index, const VkSplitKey *key)
+{
+	Buffer		leaf = vk_dir_leaf(index, key->hash, BUFFER_LOCK_EXCLUSIVE);
+	OffsetNumber offset = add_entry(index, leaf, key);
+	uint32		split_id;
+
+	if (offset == InvalidOffsetNumber)
+		elog(ERROR, "the first leaf of a new index is full");
+	split_id = vk_dir_entry(index, leaf, offset)->split_id;
+	vk_page_release(leaf);
+	return split_id;
+}
+
+void
+vk_split_set_head(VkIndex *index, const VkSplitKey *key, BlockNumber head)
+{
+	Buffer		leaf = vk_dir_leaf(index, key->hash, BUFFER_LOCK_EXCLUSIVE);
+	OffsetNumber offset = vk_dir_find(index, leaf, key);
+	VkEdit		edit;
+
+	vk_edit_start(&edit, index);
+	vk_edit_put_uint32(&edit, vk_edit_page(&edit, leaf), &vk_dir_entry(index, leaf, offset)->head,
+					   head);
+	vk_edit_commit_release(&edit);
+}
+
 /* value is detoasted, or NULL for a NULL vector. */
 void
 vk_insert_row(VkIndex *index, const VkSplitKey *key, ItemPointer tid,

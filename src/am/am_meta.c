@@ -93,6 +93,13 @@ vk_index_describe(Relation rel, VkIndexInfo *info)
 		info->ef_construction = options->ef_construction;
 		info->ef_search = options->ef_search;
 	}
+	if (info->algorithm == VK_ALGORITHM_HNSW)
+	{
+		info->m = info->m > 0 ? info->m : VK_DEFAULT_M;
+		info->ef_construction = info->ef_construction > 0 ? info->ef_construction :
+			VK_DEFAULT_EF_CONSTRUCTION;
+		info->ef_search = info->ef_search > 0 ? info->ef_search : VK_DEFAULT_EF_SEARCH;
+	}
 	if (info->elem == VK_ELEM_FLOAT4)
 		info->row_bytes = info->dim * sizeof(float);
 	else if (info->elem == VK_ELEM_FLOAT2)

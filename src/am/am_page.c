@@ -215,6 +215,25 @@ vk_page_touch(VkIndex *index, BlockNumber block, int offset)
 }
 
 /*
+ * Fetches what a structure larger than two lines begins with into the CPU's
+ * cache, as above; offset is from the start of the page.
+ */
+void
+vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset)
+{
+	RecentBuffer *recent = recent_slot(index, block);
+	const char *page;
+
+	if (!recent_matches(index, block, recent) || BufferIsLocal(recent->buffer))
+		return;
+	page = (const char *) BufferGetPage(recent->buffer);
+	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
+	__builtin_prefetch(page);
+	for (int line = 0; line < PREFETCH_BYTES && offset + line < BLCKSZ; line += 64)
+		__builtin_prefetch(page + offset + line);
+}
+
+/*
  * Asks for a whole page that will be read soon: from disk, or, if its buffer
  * is known, its first cache lines from memory; the CPU goes on from there.
  */

@@ -77,6 +77,7 @@ extern Buffer vk_page_try(VkIndex *index, BlockNumber block, int kind,
 extern Buffer vk_page_read_any(VkIndex *index, BlockNumber block, int lock);
 extern void vk_page_touch(VkIndex *index, BlockNumber block, int offset);
 extern void vk_page_prefetch(VkIndex *index, BlockNumber block);
+extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset);
 extern void vk_page_unlock(Buffer buffer);	/* keeps the pin */
 extern void vk_page_lock(Buffer buffer, int lock);	/* again, of one's own pin */
 extern void vk_page_release(Buffer buffer); /* unlocks and unpins */
@@ -91,7 +92,7 @@ extern void vk_pages_free(VkIndex *index, VkBlockList *blocks);
 
 /* am_page.c: writing */
 #define VK_EDIT_MAX_PAGES	4	/* generic WAL records hold no more */
-#define VK_EDIT_MAX_PUTS	32
+#define VK_EDIT_MAX_PUTS	48	/* an edge of a graph needs the most: 37 */
 
 typedef enum VkEditMode
 {

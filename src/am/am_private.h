@@ -172,7 +172,17 @@ extern void vk_meta_create(VkIndex *index, ForkNumber fork);
 extern uint32 vk_meta_new_split_id(VkIndex *index);
 extern void vk_index_describe(Relation rel, VkIndexInfo *info);
 
-/* am_options.c */
+/* am_options.c; the options of algorithm = hnsw, and what they are if not given */
+#define VK_MIN_M				2
+#define VK_MAX_M				100
+#define VK_DEFAULT_M			16
+#define VK_MIN_EF_CONSTRUCTION	4
+#define VK_MAX_EF_CONSTRUCTION	1000
+#define VK_DEFAULT_EF_CONSTRUCTION 100
+#define VK_MIN_EF_SEARCH		1
+#define VK_MAX_EF_SEARCH		10000
+#define VK_DEFAULT_EF_SEARCH	100
+
 typedef struct VkOptions
 {
 	int32		vl_len_;
@@ -212,6 +222,9 @@ extern void vk_dir_match(VkIndex *index, const VkConditions *conditions, VkMatch
 extern void vk_insert_row(VkIndex *index, const VkSplitKey *key, ItemPointer tid,
 						  const struct varlena *value);
 extern void vk_insert_values(VkIndex *index, Datum *values, bool *isnull, ItemPointer tid);
+
+extern uint32 vk_split_reserve(VkIndex *index, const VkSplitKey *key);
+extern void vk_split_set_head(VkIndex *index, const VkSplitKey *key, BlockNumber head);
 
 /* am_tiny.c: rows of small splits */
 extern VkSharedRow *vk_tiny_row(VkIndex *index, Buffer buffer, OffsetNumber offset);

@@ -55,6 +55,12 @@ typedef struct ScanState
 /* What vektonn.scan_stats shows. */
 VkScanStats vk_last_scan;
 
+/*
+ * vektonn.strict_order: a row that an approximate pass finds late, nearer than
+ * one returned before, is left out.
+ */
+bool		vk_strict_order = false;
+
 /* How many rows recent scans returned. */
 static double learned_k = MIN_FIRST_K;
 
@@ -180,7 +186,7 @@ collect_all(ScanState *state)
 static int64
 next_k(ScanState *state)
 {
-	int64		rows = vk_last_scan.rows + vk_last_scan.codes;
+	int64		rows = Max(vk_last_scan.rows + vk_last_scan.codes, (int64) state->scan.rows_held);
 	int64		k;
 
 	if (state->scan.query == NULL)
@@ -224,7 +230,7 @@ make_pass(ScanState *state)
 	{
 		if (approximate)
 			remember_returned(state);
-		if (state->returned > 0 && !approximate)
+		if (state->returned > 0 && (!approximate || vk_strict_order))
 			cursor = &state->last;
 		vk_topk_free(&state->topk);
 	}
@@ -234,6 +240,7 @@ make_pass(ScanState *state)
 	old = MemoryContextSwitchTo(state->pass_context);
 	vk_last_scan.passes++;
 	vk_last_scan.rows = vk_last_scan.codes = 0;
+	scan->rows_held = 0;
 	scan->k = k;
 	scan->last_pass = k == PG_INT64_MAX;
 	if (k == PG_INT64_MAX)

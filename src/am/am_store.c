@@ -19,6 +19,9 @@ static const struct
 	{VK_ELEM_FLOAT4, VK_ALGORITHM_FLAT, &vk_flat_store},
 	{VK_ELEM_FLOAT2, VK_ALGORITHM_FLAT, &vk_flat_store},
 	{VK_ELEM_SPARSE, VK_ALGORITHM_FLAT, &vk_sparse_store},
+	{VK_ELEM_FLOAT4, VK_ALGORITHM_HNSW, &vk_graph_store},
+	{VK_ELEM_FLOAT2, VK_ALGORITHM_HNSW, &vk_graph_store},
+	{VK_ELEM_SPARSE, VK_ALGORITHM_HNSW, &vk_graph_store},
 };
 
 const VkStoreOps *

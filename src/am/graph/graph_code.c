@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_code.c
+ *	  The parts of the edge codes that do not depend on the CPU.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "am/graph/graph_code.h"
+
+/* The largest sum of four coordinates, less what rounding may add. */
+#define TABLE_MAX			253.0f
+
+const VkGraphKernels *
+vk_graph_kernels(void)
+{
+#ifdef __x86_64__
+	/* avx512vnni, too, has no more of what is used here */
+	if (strncmp(vk_kernels->name, vk_graph_kernels_avx512.name, 6) == 0)
+		return &vk_graph_kernels_avx512;
+	if (strcmp(vk_kernels->name, vk_graph_kernels_avx2.name) == 0)
+		return &vk_graph_kernels_avx2;
+#endif
+	return &vk_graph_kernels_portable;
+}
+
+/* splitmix64: the signs are a function of the seed on every platform. */
+static uint64
+next_random(uint64 *state)
+{
+	uint64		z = (*state += UINT64CONST(0x9E3779B97F4A7C15));
+
+	z = (z ^ (z >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+void
+vk_rotation_init(VkRotation *rotation, int dim, uint64 seed, uint32 *signs)
+{
+	uint64		bits = 0;
+
+	rotation->dim = dim;
+	rotation->window = 1;
+	while (rotation->window * 2 <= dim)
+		rotation->window *= 2;
+	rotation->signs = signs;
+	for (int i = 0; i < VK_ROTATION_ROUNDS * dim; i++)
+	{
+		if (i % 64 == 0)
+			bits = next_random(&seed);
+		signs[i] = (uint32) (bits & 1) << 31;
+		bits >>= 1;
+	}
+}
+
+/*
+ * With integer coordinates c_i and bits b_i of an edge, the sum over i of
+ * |c_i| where b_i is the sign of c_i is what the tables add up; the signed sum
+ * is twice that less the sum of all |c_i|.
+ */
+void
+vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const float *query,
+					int code_dim, uint8 *tables)
+{
+	uint8		coords[VK_CODE_MAX_DIM] = {0};
+	uint8		negatives[VK_CODE_MAX_DIM] = {0};
+	float		largest = 0;
+	float		per_unit;
+	int			total = 0;
+
+	for (int i = 0; i < code_dim; i += 4)
+	{
+		float		sum = (fabsf(query[i]) + fabsf(query[i + 1])) +
+			(fabsf(query[i + 2]) + fabsf(query[i + 3]));
+
+		largest = Max(largest, sum);
+	}
+	/* Also false for NaN: then there is nothing to navigate by. */
+	per_unit = largest > 0 && largest < 1e37f && largest > 1e-35f ? TABLE_MAX / largest : 0;
+
+	for (int i = 0; i < code_dim; i++)
+	{
+		int			coord = per_unit > 0 ? (int) __builtin_irintf(query[i] * per_unit) : 0;
+
+		coords[i] = (uint8) coord;
+		negatives[i] = coord < 0 ? -coord : 0;
+		total += abs(coord);
+	}
+	kernels->fill_tables(coords, negatives, code_dim, tables);
+
+	table->code_dim = code_dim;
+	table->unit = per_unit > 0 ? 2.0f / per_unit : 0;
+	table->offset = per_unit > 0 ? -(float) total / per_unit : 0;
+	table->tables = tables;
+}
+
+void
+vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const float *owner,
+			   const float *nbr, VkEdgeCode *code)
+{
+	float		norm2;
+	float		norm1;
+	float		signed_owner;
+	float		ratio;
+
+	kernels->encode(owner, nbr, lay->nav_dim, lay->code_dim, code->bits,
+					&norm2, &norm1, &signed_owner);
+	ratio = norm1 > 0 ? norm2 / norm1 : 0;
+	if (lay->ip)
+	{
+		code->bias = 0;
+		code->scale = ratio;
+	}
+	else
+	{
+		code->scale = 2 * ratio;
+		code->bias = norm2 + code->scale * signed_owner;
+	}
+	/* Vectors beyond the range of float: an edge that is always worth a look. */
+	if (!isfinite(code->bias) || !isfinite(code->scale))
+		code->bias = code->scale = 0;
+}
+
+void
+vk_edge_put(const VkGraphLayout *lay, char *rec, int edge, VkNodeId id, uint8 gen,
+			const VkEdgeCode *code)
+{
+	char	   *to = rec + vk_edge_code_offset(lay, edge);
+
+	for (int byte = 0; byte < lay->code_dim / 8; byte += VK_CODE_PIECE)
+	{
+		memcpy(to, code->bits + byte, VK_CODE_PIECE);
+		to += VK_CODE_STRIDE;
+	}
+	VK_EDGE_IDS(lay, rec)[edge] = id;
+	VK_EDGE_BIAS(lay, rec)[edge] = code->bias;
+	VK_EDGE_SCALE(lay, rec)[edge] = code->scale;
+	VK_EDGE_GEN(lay, rec)[edge] = gen;
+}
+
+void
+vk_edge_get(const VkGraphLayout *lay, const char *rec, int edge, VkEdgeCode *code)
+{
+	const char *from = rec + vk_edge_code_offset(lay, edge);
+
+	for (int byte = 0; byte < lay->code_dim / 8; byte += VK_CODE_PIECE)
+	{
+		memcpy(code->bits + byte, from, VK_CODE_PIECE);
+		from += VK_CODE_STRIDE;
+	}
+	code->bias = VK_EDGE_BIAS(lay, rec)[edge];
+	code->scale = VK_EDGE_SCALE(lay, rec)[edge];
+}

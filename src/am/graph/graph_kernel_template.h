@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_kernel_template.h
+ *	  Rotation and encoding, included once per instruction set.
+ *
+ * Written with the vector types of the compiler, 16 floats wide on every CPU,
+ * so that every kernel adds in the same order.  The file that includes this
+ * is compiled without fused multiply-add.
+ *
+ *-------------------------------------------------------------------------
+ */
+
+typedef float VkFloat16v __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32 VkInt16v __attribute__((vector_size(64), aligned(4), may_alias));
+
+#define LANES	16
+#define V(p)	(*(VkFloat16v *) (p))
+#define CV(p)	(*(const VkFloat16v *) (p))
+
+/* One butterfly of width h < LANES inside a register. */
+#define BUTTERFLY(v, h, swap, sign) \
+	do { \
+		VkFloat16v swapped = __builtin_shuffle(v, (VkInt16v) swap); \
+		v = swapped + (VkFloat16v) ((VkInt16v) (v) ^ (VkInt16v) sign); \
+	} while (0)
+
+#define S	((int32) 0x80000000)
+static const VkInt16v swap1 = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14};
+static const VkInt16v swap2 = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
+static const VkInt16v swap4 = {4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11};
+static const VkInt16v swap8 = {8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7};
+static const VkInt16v sign1 = {0, S, 0, S, 0, S, 0, S, 0, S, 0, S, 0, S, 0, S};
+static const VkInt16v sign2 = {0, 0, S, S, 0, 0, S, S, 0, 0, S, S, 0, 0, S, S};
+static const VkInt16v sign4 = {0, 0, 0, 0, S, S, S, S, 0, 0, 0, 0, S, S, S, S};
+static const VkInt16v sign8 = {0, 0, 0, 0, 0, 0, 0, 0, S, S, S, S, S, S, S, S};
+#undef S
+
+/* Fast Walsh-Hadamard transform of n floats, n a power of two >= LANES. */
+static void
+hadamard(float *x, int n, float scale)
+{
+	for (int i = 0; i < n; i += LANES)
+	{
+		VkFloat16v	v = CV(x + i) * scale;
+
+		BUTTERFLY(v, 1, swap1, sign1);
+		BUTTERFLY(v, 2, swap2, sign2);
+		BUTTERFLY(v, 4, swap4, sign4);
+		BUTTERFLY(v, 8, swap8, sign8);
+		V(x + i) = v;
+	}
+	for (int h = LANES; h < n; h *= 2)
+	{
+		for (int i = 0; i < n; i += 2 * h)
+		{
+			for (int j = i; j < i + h; j += LANES)
+			{
+				VkFloat16v	a = CV(x + j);
+				VkFloat16v	b = CV(x + j + h);
+
+				V(x + j) = a + b;
+				V(x + j + h) = a - b;
+			}
+		}
+	}
+}
+
+/*
+ * Rounds of random signs and a Hadamard transform of a window of the largest
+ * power of two, at the front and at the end by turns; where the window is not
+ * all, the two halves are mixed by a rotation of 45 degrees after each round.
+ */
+static void
+rotate(const VkRotation *rotation, float *x)
+{
+	int			dim = rotation->dim;
+	int			window = rotation->window;
+	float		scale = 1.0f / sqrtf((float) window);
+	int			half = dim / 2;
+
+	for (int round = 0; round < VK_ROTATION_ROUNDS; round++)
+	{
+		const uint32 *signs = rotation->signs + round * dim;
+		int			start = round % 2 == 0 ? 0 : dim - window;
+
+		for (int i = 0; i < dim; i += LANES)
+			V(x + i) = (VkFloat16v) (*(const VkInt16v *) (x + i) ^
+									 *(const VkInt16v *) (signs + i));
+		hadamard(x + start, window, scale);
+		if (window == dim)
+			continue;
+		for (int i = 0; i < half; i += LANES)
+		{
+			VkFloat16v	a = CV(x + i) * 0.70710678f;
+			VkFloat16v	b = CV(x + half + i) * 0.70710678f;
+
+			V(x + i) = a + b;
+			V(x + half + i) = a - b;
+		}
+	}
+}
+
+static inline float
+sum_lanes(VkFloat16v v)
+{
+	float		sum = 0;
+
+	for (int i = 0; i < LANES; i++)
+		sum += v[i];
+	return sum;
+}
+
+static void
+encode(const float *owner, const float *nbr, int dim, int code_dim, uint8 *bits,
+	   float *norm2, float *norm1, float *signed_owner)
+{
+	VkFloat16v	sum2 = {0};
+	VkFloat16v	sum1 = {0};
+	VkFloat16v	sum_owner = {0};
+	const VkInt16v sign_bit = (VkInt16v) {0} + (int32) 0x80000000;
+	int			i;
+
+	for (i = 0; i < code_dim; i += LANES)
+	{
+		VkFloat16v	diff = CV(nbr + i) - CV(owner + i);
+		VkInt16v	sign = (VkInt16v) diff & sign_bit;
+		unsigned	mask;
+
+		sum2 += diff * diff;
+		sum1 += (VkFloat16v) ((VkInt16v) diff & ~sign_bit);
+		sum_owner += (VkFloat16v) ((VkInt16v) CV(owner + i) ^ sign);
+		mask = SIGN_MASK(sign) ^ 0xFFFF;
+		bits[i / 8] = mask & 0xFF;
+		bits[i / 8 + 1] = mask >> 8;
+	}
+	for (; i < dim; i += LANES)
+	{
+		VkFloat16v	diff = CV(nbr + i) - CV(owner + i);
+
+		sum2 += diff * diff;
+	}
+	*norm2 = sum_lanes(sum2);
+	*norm1 = sum_lanes(sum1);
+	*signed_owner = sum_lanes(sum_owner);
+}

@@ -1,0 +1,382 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_search.c
+ *	  Beam, visited set, and the choice of neighbours.
+ *
+ * Neighbours are chosen by the robust pruning of DiskANN: by rising distance,
+ * a candidate is left out if one already chosen is nearer to it than the node
+ * itself by the factor alpha; places left over go to the nearest left out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "am/graph/graph_search.h"
+
+/* First sizes; all grow. */
+#define VISITED_FIRST		256
+#define ARENA_CHUNK			(256 * 1024)
+
+/* How many times ef nodes one expects to visit. */
+#define SEEN_PER_EF			4
+
+/* Of the visited nodes, the nearest so many times forward are considered. */
+#define CHOOSE_FACTOR		8
+
+static void *
+aligned_alloc_64(Size size)
+{
+	/* palloc aligns to 8; the block is never freed on its own */
+	return (void *) TYPEALIGN(64, (uintptr_t) palloc(size + 64));
+}
+
+void
+vk_search_init(VkGraphSearch *search, const VkSpace *space)
+{
+	const VkGraphLayout *lay = &space->lay;
+
+	memset(search, 0, sizeof(*search));
+	search->space = space;
+	search->query_rotated = aligned_alloc_64(sizeof(float) * lay->nav_dim);
+	search->table_memory = aligned_alloc_64(lay->code_dim * 4);
+	search->visited_allocated = VISITED_FIRST;
+	search->visited = palloc(sizeof(VkVisited) * search->visited_allocated);
+	search->seen_allocated = 0;
+	search->payload_max = lay->elem == VK_ELEM_SPARSE ?
+		(int) sizeof(int32) + 8 * VK_SPARSE_MAX_NNZ : vk_graph_dense_size(lay);
+	search->slot_copy = aligned_alloc_64(lay->slot_size);
+	if (lay->spans)
+		search->payload_copy = aligned_alloc_64(search->payload_max);
+	search->node_copy = aligned_alloc_64(lay->slot_size);
+	search->prune = palloc(sizeof(VkCandidateNode) * (lay->max_edges + 1));
+	search->arena.chunk_size = Max(ARENA_CHUNK, (Size) search->payload_max * 2);
+}
+
+void
+vk_search_set(VkGraphSearch *search, const VkPoint *query)
+{
+	search->query = *query;
+	vk_arena_reset(&search->arena);
+	vk_space_rotate(search->space, query, search->query_rotated);
+	vk_code_table_build(search->space->codes, &search->table, search->query_rotated,
+						search->space->lay.code_dim, search->table_memory);
+}
+
+void *
+vk_arena_alloc(VkArena *arena, Size size)
+{
+	void	   *result;
+
+	size = MAXALIGN(size);
+	Assert(size <= arena->chunk_size);
+	if (arena->nchunks == 0 || arena->used + size > arena->chunk_size)
+	{
+		if (arena->nchunks > 0)
+			arena->current++;
+		arena->used = 0;
+		if (arena->current >= arena->nchunks)
+		{
+			/* a short list: chunks are kept from one insertion to the next */
+			arena->chunks = arena->nchunks == 0 ? palloc(sizeof(char *)) :
+				repalloc(arena->chunks, sizeof(char *) * (arena->nchunks + 1));
+			arena->chunks[arena->nchunks++] = aligned_alloc_64(arena->chunk_size);
+		}
+	}
+	result = arena->chunks[arena->current] + arena->used;
+	arena->used += size;
+	return result;
+}
+
+void
+vk_arena_reset(VkArena *arena)
+{
+	arena->current = 0;
+	arena->used = 0;
+}
+
+void
+vk_search_begin(VkGraphSearch *search, int ef)
+{
+	uint32		wanted = 64;
+
+	while (wanted < (uint32) ef * SEEN_PER_EF)
+		wanted *= 2;
+	if (wanted > search->seen_allocated)
+	{
+		if (search->seen != NULL)
+			pfree(search->seen);
+		search->seen = palloc(sizeof(uint32) * wanted);
+		search->seen_allocated = wanted;
+	}
+	search->seen_mask = wanted - 1;
+	search->seen_count = 0;
+	memset(search->seen, 0, sizeof(uint32) * wanted);
+	if (ef + 1 > search->beam_allocated)
+	{
+		if (search->beam != NULL)
+			pfree(search->beam);
+		search->beam_allocated = ef + 1;
+		search->beam = palloc(sizeof(VkBeamEntry) * search->beam_allocated);
+	}
+	search->nbeam = 0;
+	search->nvisited = 0;
+}
+
+void
+vk_search_grow_seen(VkGraphSearch *search)
+{
+	uint32	   *old = search->seen;
+	uint32		old_size = search->seen_mask + 1;
+
+	search->seen_allocated = old_size * 2;
+	search->seen_mask = search->seen_allocated - 1;
+	search->seen = palloc0(sizeof(uint32) * search->seen_allocated);
+	for (uint32 i = 0; i < old_size; i++)
+	{
+		uint32		at;
+
+		if (old[i] == 0)
+			continue;
+		at = vk_seen_hash(old[i] - 1);
+		while (search->seen[at & search->seen_mask] != 0)
+			at++;
+		search->seen[at & search->seen_mask] = old[i];
+	}
+	pfree(old);
+}
+
+void
+vk_search_grow_visited(VkGraphSearch *search)
+{
+	search->visited_allocated *= 2;
+	search->visited = repalloc(search->visited, sizeof(VkVisited) * search->visited_allocated);
+}
+
+/*
+ * Puts the neighbours of the slot into the beam whose estimates are good
+ * enough; returns the first place that changed, INT_MAX if none.
+ */
+int
+vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
+{
+	const VkGraphLayout *lay = &search->space->lay;
+	const VkGraphNode *node = (const VkGraphNode *) rec;
+	const VkNodeId *ids = VK_EDGE_IDS(lay, rec);
+	int			first = INT_MAX;
+
+	for (int start = 0; start < node->nedges; start += VK_EDGE_GROUP)
+	{
+		float		est[VK_EDGE_GROUP];
+		float		limit = search->nbeam < ef ? INFINITY : search->beam[search->nbeam - 1].dist;
+		int			count = node->nedges - start;
+		uint32		below;
+
+		below = search->space->codes->estimate(&search->table,
+											   VK_EDGE_CODES(lay, rec, start / VK_EDGE_GROUP),
+											   VK_EDGE_BIAS(lay, rec) + start,
+											   VK_EDGE_SCALE(lay, rec) + start,
+											   nav, limit, est);
+		if (count < VK_EDGE_GROUP)
+			below &= ((uint32) 1 << count) - 1;
+		while (below != 0)
+		{
+			int			e = __builtin_ctz(below);
+			VkNodeId	id = ids[start + e];
+			int			at;
+
+			below &= below - 1;
+			if (search->nbeam == ef && est[e] >= search->beam[ef - 1].dist)
+				continue;
+			if (id >= VK_NODE_LIMIT || vk_search_seen(search, id))
+				continue;
+			at = vk_beam_insert(search, id, est[e], ef);
+			first = Min(first, at);
+		}
+	}
+	return first;
+}
+
+const VkVisited *
+vk_search_best(const VkGraphSearch *search)
+{
+	const VkVisited *best = &search->visited[0];
+
+	for (int i = 1; i < search->nvisited; i++)
+		if (search->visited[i].nav < best->nav)
+			best = &search->visited[i];
+	return best;
+}
+
+const VkVisited *
+vk_search_equal(const VkGraphSearch *search, uint32 payload_size)
+{
+	for (int i = 0; i < search->nvisited; i++)
+	{
+		const VkVisited *visited = &search->visited[i];
+
+		if (visited->point.norm2 == search->query.norm2 &&
+			visited->payload_size == payload_size &&
+			(visited->flags & VK_NODE_DEAD) == 0 &&
+			memcmp(visited->point.data, search->query.data, payload_size) == 0)
+			return visited;
+	}
+	return NULL;
+}
+
+static int
+compare_nav(const void *a, const void *b)
+{
+	const VkCandidateNode *left = a;
+	const VkCandidateNode *right = b;
+
+	if (left->nav != right->nav)
+		return left->nav < right->nav ? -1 : 1;
+	return left->id < right->id ? -1 : left->id > right->id;
+}
+
+int
+vk_prune(const VkSpace *space, VkCandidateNode *candidates, int ncandidates, int keep)
+{
+	VkCandidateNode kept[VK_GRAPH_MAX_EDGES];
+	int		   *rejected;
+	int			nkept = 0;
+	int			nrejected = 0;
+
+	qsort(candidates, ncandidates, sizeof(VkCandidateNode), compare_nav);
+	if (ncandidates <= keep && keep == 0)
+		return 0;
+	rejected = palloc(sizeof(int) * Max(ncandidates, 1));
+	for (int i = 0; i < ncandidates && nkept < keep; i++)
+	{
+		VkCandidateNode *candidate = &candidates[i];
+		bool		wanted = true;
+		bool		twice = false;
+
+		for (int k = 0; k < nkept; k++)
+		{
+			if (kept[k].id == candidate->id)
+			{
+				twice = true;
+				break;
+			}
+			if (wanted &&
+				space->alpha * vk_space_measure(space, &candidate->point, &kept[k].point, NULL) < candidate->nav)
+			{
+				wanted = false;
+				break;
+			}
+		}
+		if (twice)
+			continue;
+		if (wanted)
+			kept[nkept++] = *candidate;
+		else
+			rejected[nrejected++] = i;
+	}
+	for (int i = 0; i < nrejected && nkept < keep; i++)
+	{
+		VkCandidateNode *candidate = &candidates[rejected[i]];
+		bool		twice = false;
+
+		for (int k = 0; k < nkept && !twice; k++)
+			twice = kept[k].id == candidate->id;
+		if (!twice)
+			kept[nkept++] = *candidate;
+	}
+	pfree(rejected);
+	memcpy(candidates, kept, sizeof(VkCandidateNode) * nkept);
+	return nkept;
+}
+
+int
+vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen)
+{
+	const VkGraphLayout *lay = &search->space->lay;
+	VkCandidateNode *candidates;
+	int			ncandidates = 0;
+	int			nchosen;
+
+	if (search->sorted_allocated < search->nvisited)
+	{
+		if (search->sorted != NULL)
+			pfree(search->sorted);
+		search->sorted_allocated = search->visited_allocated;
+		search->sorted = palloc(sizeof(VkCandidateNode) * search->sorted_allocated);
+	}
+	candidates = search->sorted;
+	for (int i = 0; i < search->nvisited; i++)
+	{
+		const VkVisited *visited = &search->visited[i];
+		VkCandidateNode *candidate = &candidates[ncandidates];
+
+		if (visited->flags & VK_NODE_DEAD)
+			continue;
+		candidate->id = visited->id;
+		candidate->nav = visited->nav;
+		candidate->gen = visited->gen;
+		candidate->edge = -1;
+		candidate->point = visited->point;
+		candidate->rotated = NULL;
+		candidate->arena = &search->arena;
+		ncandidates++;
+	}
+	qsort(candidates, ncandidates, sizeof(VkCandidateNode), compare_nav);
+	ncandidates = Min(ncandidates, lay->forward * CHOOSE_FACTOR);
+	nchosen = vk_prune(search->space, candidates, ncandidates, lay->forward);
+	*chosen = vk_arena_alloc(&search->arena, sizeof(VkCandidateNode) * Max(nchosen, 1));
+	memcpy(*chosen, candidates, sizeof(VkCandidateNode) * nchosen);
+	return nchosen;
+}
+
+void
+vk_edges_keep(const VkGraphLayout *lay, char *rec, const VkCandidateNode *kept, int nkept,
+			  const VkNewEdge *new_edge)
+{
+	VkGraphNode *node = (VkGraphNode *) rec;
+	VkNewEdge	edges[VK_GRAPH_MAX_EDGES];
+
+	/* all out, then all in: an edge may move to the place of another */
+	for (int i = 0; i < nkept; i++)
+	{
+		int			e = kept[i].edge;
+
+		if (e < 0)
+		{
+			edges[i] = *new_edge;
+			continue;
+		}
+		edges[i].id = VK_EDGE_IDS(lay, rec)[e];
+		edges[i].gen = VK_EDGE_GEN(lay, rec)[e];
+		vk_edge_get(lay, rec, e, &edges[i].code);
+	}
+	memset(rec + lay->code_off, 0, lay->payload_off - lay->code_off);
+	for (int i = 0; i < nkept; i++)
+		vk_edge_put(lay, rec, i, edges[i].id, edges[i].gen, &edges[i].code);
+	node->nedges = nkept;
+}
+
+const float *
+vk_candidate_rotated(const VkSpace *space, VkCandidateNode *candidate)
+{
+	if (candidate->rotated == NULL)
+	{
+		candidate->rotated = vk_arena_alloc(candidate->arena, sizeof(float) * space->lay.nav_dim);
+		vk_space_rotate(space, &candidate->point, candidate->rotated);
+	}
+	return candidate->rotated;
+}
+
+int
+vk_random_level(uint64 random)
+{
+	int			level = 0;
+
+	while (level < VK_MAX_LEVEL && random % VK_LEVEL_FANOUT == 0)
+	{
+		level++;
+		random /= VK_LEVEL_FANOUT;
+	}
+	return level;
+}

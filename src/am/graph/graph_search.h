@@ -1,0 +1,245 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_search.h
+ *	  Working memory of a search or an insertion: beam, visited set, results.
+ *
+ * One VkGraphSearch serves any number of searches after another; nothing in
+ * it outlives the context it was made in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef VK_GRAPH_SEARCH_H
+#define VK_GRAPH_SEARCH_H
+
+#include "am/graph/graph_space.h"
+
+/* Beams on the way down. */
+#define VK_EF_TOP			16
+#define VK_EF_DESCEND		4
+
+#define VK_DESCEND_ATTEMPTS	10
+#define VK_CONNECT_ATTEMPTS	2
+
+/* What core_add_edge() may find. */
+typedef enum VkAddEdge
+{
+	VK_ADD_DONE,
+	VK_ADD_SKIP,				/* there already, or the node is gone or dead */
+	VK_ADD_FULL
+} VkAddEdge;
+
+typedef struct VkBeamEntry
+{
+	float		dist;			/* estimate */
+	VkNodeId	id:31;
+	uint32		visited:1;
+} VkBeamEntry;
+
+/* Slots are numbered below this, so that VkBeamEntry is 8 bytes. */
+#define VK_NODE_LIMIT		((VkNodeId) 0x7FFFFFFF)
+
+typedef struct VkVisited
+{
+	double		rank;			/* only if want_rank */
+	float		nav;
+	VkNodeId	id;
+	VkNodeId	down;
+	VkNodeId	more;
+	uint8		gen;
+	uint8		flags;
+	uint8		ntids;
+	uint32		payload_size;	/* the rest only if keep_points */
+	VkPoint		point;
+	ItemPointerData tids[VK_NODE_INLINE_TIDS];
+} VkVisited;
+
+/* A node that may become a neighbour. */
+typedef struct VkCandidateNode
+{
+	VkNodeId	id;
+	float		nav;
+	uint8		gen;
+	int			edge;			/* its edge in the slot being pruned, or -1 */
+	VkPoint		point;
+	float	   *rotated;		/* NULL until needed */
+	struct VkArena *arena;
+} VkCandidateNode;
+
+typedef struct VkNewEdge
+{
+	VkNodeId	id;
+	uint8		gen;
+	VkEdgeCode	code;
+} VkNewEdge;
+
+/* Memory that lives until the next insertion. */
+typedef struct VkArena
+{
+	char	  **chunks;
+	int			nchunks;
+	int			current;
+	Size		used;
+	Size		chunk_size;
+} VkArena;
+
+typedef struct VkGraphSearch
+{
+	const VkSpace *space;
+	VkPoint		query;
+	float	   *query_rotated;
+	VkCodeTable table;
+	uint8	   *table_memory;
+	bool		want_rank;
+	bool		keep_points;
+
+	VkBeamEntry *beam;			/* ascending estimates */
+	int			nbeam;
+	int			beam_allocated;
+	uint32	   *seen;			/* open hash of visited ids; 0 = empty, else id + 1 */
+	uint32		seen_mask;
+	uint32		seen_count;
+	uint32		seen_allocated;
+	VkVisited  *visited;
+	int			nvisited;
+	int			visited_allocated;
+	uint32		payload_max;	/* larger ones are damage */
+
+	char	   *slot_copy;		/* of spanning slots while they are searched */
+	char	   *payload_copy;
+	char	   *node_copy;		/* slot under construction or being pruned */
+	VkCandidateNode *prune;		/* max_edges + 1, or more for repair */
+	VkCandidateNode *sorted;
+	int			sorted_allocated;
+	VkArena		arena;
+
+	int64		hops;			/* nodes visited since vk_search_init() */
+} VkGraphSearch;
+
+extern void vk_search_init(VkGraphSearch *search, const VkSpace *space);
+
+/* Sets the point to search for; it must stay valid.  Forgets kept points. */
+extern void vk_search_set(VkGraphSearch *search, const VkPoint *query);
+extern void *vk_arena_alloc(VkArena *arena, Size size);
+extern void vk_arena_reset(VkArena *arena);
+extern void vk_search_begin(VkGraphSearch *search, int ef);
+extern void vk_search_grow_seen(VkGraphSearch *search);
+extern void vk_search_grow_visited(VkGraphSearch *search);
+extern int	vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef);
+
+/* The nearest visited node. */
+extern const VkVisited *vk_search_best(const VkGraphSearch *search);
+
+/* A visited node with exactly the vector searched for, or NULL. */
+extern const VkVisited *vk_search_equal(const VkGraphSearch *search, uint32 payload_size);
+
+/* Neighbours for the point searched for, out of the visited nodes. */
+extern int	vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen);
+
+/*
+ * Robust pruning: reorders candidates so that the first ones are those to keep;
+ * returns how many.  Sorts them by nav first.
+ */
+extern int	vk_prune(const VkSpace *space, VkCandidateNode *candidates, int ncandidates,
+					 int keep);
+
+/*
+ * Rewrites the edges of the copy of a slot: the kept candidates, which are
+ * edges of it or (edge -1) the new one.
+ */
+extern void vk_edges_keep(const VkGraphLayout *lay, char *rec, const VkCandidateNode *kept,
+						  int nkept, const VkNewEdge *new_edge);
+
+extern const float *vk_candidate_rotated(const VkSpace *space, VkCandidateNode *candidate);
+
+/* A level for a new node: 0, or more with falling probability. */
+extern int	vk_random_level(uint64 random);
+
+static inline uint32
+vk_seen_hash(VkNodeId id)
+{
+	return (id * 2654435761U) >> 7;
+}
+
+/* False if the node has been seen before. */
+static inline bool
+vk_search_see(VkGraphSearch *search, VkNodeId id)
+{
+	uint32		at = vk_seen_hash(id);
+
+	for (;; at++)
+	{
+		uint32	   *slot = &search->seen[at & search->seen_mask];
+
+		if (*slot == id + 1)
+			return false;
+		if (*slot == 0)
+		{
+			*slot = id + 1;
+			if (unlikely(++search->seen_count * 2 > search->seen_mask))
+				vk_search_grow_seen(search);
+			return true;
+		}
+	}
+}
+
+static inline bool
+vk_search_seen(const VkGraphSearch *search, VkNodeId id)
+{
+	uint32		at = vk_seen_hash(id);
+
+	for (;; at++)
+	{
+		uint32		slot = search->seen[at & search->seen_mask];
+
+		if (slot == id + 1)
+			return true;
+		if (slot == 0)
+			return false;
+	}
+}
+
+static inline VkVisited *
+vk_search_visit(VkGraphSearch *search)
+{
+	if (unlikely(search->nvisited == search->visited_allocated))
+		vk_search_grow_visited(search);
+	return &search->visited[search->nvisited++];
+}
+
+static inline void
+vk_beam_remove(VkGraphSearch *search, int at)
+{
+	search->nbeam--;
+	memmove(&search->beam[at], &search->beam[at + 1],
+			sizeof(VkBeamEntry) * (search->nbeam - at));
+}
+
+/* Inserts in order, dropping the last if there are ef; returns the place. */
+static inline int
+vk_beam_insert(VkGraphSearch *search, VkNodeId id, float dist, int ef)
+{
+	VkBeamEntry *beam = search->beam;
+	int			low = 0;
+	int			high = search->nbeam;
+	int			moved;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (beam[middle].dist < dist)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	moved = (search->nbeam < ef ? search->nbeam : ef - 1) - low;
+	memmove(&beam[low + 1], &beam[low], sizeof(VkBeamEntry) * moved);
+	beam[low].dist = dist;
+	beam[low].id = id;
+	beam[low].visited = false;
+	if (search->nbeam < ef)
+		search->nbeam++;
+	return low;
+}
+
+#endif							/* VK_GRAPH_SEARCH_H */
