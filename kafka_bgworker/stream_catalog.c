@@ -399,15 +399,14 @@ vk_stream_add_event(int64 stream_id, const char *kind, const char *detail)
 
 /* Whether every partition of the stream, also of other workers, has come to where it was at the start of the load. */
 bool
-vk_stream_loaded(const VkStream *stream)
+vk_stream_loaded(const VkStream *stream, int topic_partitions)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(stream->stream_id)};
 
-	execute("SELECT FROM vektonn.stream_offset WHERE stream_id = $1"
-			" AND (load_until IS NULL OR seek IS NOT NULL OR next_offset < load_until) LIMIT 1",
+	execute("SELECT count(*) FROM vektonn.stream_offset WHERE stream_id = $1 AND seek IS NULL AND next_offset >= load_until",
 			lengthof(types), types, values, NULL, SPI_OK_SELECT);
-	return SPI_processed == 0;
+	return column_int64(0, 1, 0) >= topic_partitions;
 }
 
 /*
@@ -434,19 +433,13 @@ vk_stream_finish_load(const VkStream *stream)
 	Datum		values[] = {ObjectIdGetDatum(stream->target)};
 	Oid			stream_types[] = {INT8OID};
 	Datum		stream_values[] = {Int64GetDatum(stream->stream_id)};
-	char	  **indexes;
-	int			count;
 
-	execute("SELECT format('REINDEX INDEX %I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i, pg_catalog.pg_class c,"
-			" pg_catalog.pg_namespace n"
-			" WHERE i.indrelid = $1 AND NOT i.indisready AND c.oid = i.indexrelid AND n.oid = c.relnamespace",
-			lengthof(types), types, values, NULL, SPI_OK_SELECT);
-	count = (int) SPI_processed;
-	indexes = palloc(sizeof(char *) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-		indexes[i] = column_text(i, 1);
-	for (int i = 0; i < count; i++)
-		execute(indexes[i], 0, NULL, NULL, NULL, SPI_OK_UTILITY);
+	/* The first worker to come here builds them; others find it done. */
+	execute("SELECT FROM vektonn.stream WHERE stream_id = $1 AND loading FOR NO KEY UPDATE",
+			lengthof(stream_types), stream_types, stream_values, NULL, SPI_OK_SELECT);
+	if (SPI_processed == 0)
+		return;
+	execute("SELECT vektonn._build_indexes($1::pg_catalog.regclass)", lengthof(types), types, values, NULL, SPI_OK_SELECT);
 	update_stream("UPDATE vektonn.stream SET loading = false WHERE stream_id = $1", lengthof(stream_types), stream_types, stream_values);
 }
 

@@ -86,7 +86,7 @@ extern void vk_stream_set_load_until(const VkStream *stream, int32 partition, in
 extern void vk_stream_count_start(const VkStream *stream, int worker);
 extern void vk_stream_forget_starts(const VkStream *stream, int worker);
 extern void vk_stream_set_suspect(const VkStream *stream, int32 partition, int64 offset, int count);
-extern bool vk_stream_loaded(const VkStream *stream);
+extern bool vk_stream_loaded(const VkStream *stream, int topic_partitions);
 extern void vk_stream_finish_load(const VkStream *stream);
 extern void vk_stream_prepare_load(const VkStream *stream);
 extern void vk_stream_add_event(int64 stream_id, const char *kind, const char *detail);

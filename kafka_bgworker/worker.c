@@ -801,13 +801,15 @@ finish_load(void)
 {
 	bool		loaded;
 
+	if (worker.topic_partitions == 0)
+		return;
 	for (int i = 0; i < worker.partition_count; i++)
 	{
-		if (worker.partitions[i].load_until < 0 || worker.partitions[i].next_offset < worker.partitions[i].load_until)
+		if (worker.partitions[i].seek[0] != '\0' || worker.partitions[i].load_until < 0 || worker.partitions[i].next_offset < worker.partitions[i].load_until)
 			return;
 	}
 	vk_worker_begin(&worker);
-	loaded = vk_stream_loaded(worker.stream);
+	loaded = vk_stream_loaded(worker.stream, worker.topic_partitions);
 	vk_worker_commit();
 	if (!loaded)
 		return;

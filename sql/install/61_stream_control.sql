@@ -202,6 +202,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vektonn._loadable(regclass) IS 'whether a first load in bulk is possible and worth it';
 
+CREATE FUNCTION vektonn._build_indexes(target regclass) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	index regclass;
+BEGIN
+	FOR index IN SELECT i.indexrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+			WHERE i.indrelid = target AND a.amname = 'vektonn' AND NOT i.indisready LOOP
+		EXECUTE format('REINDEX INDEX %s', index);
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION vektonn._build_indexes(regclass) IS 'builds the vektonn indexes that a first load has left waiting';
+
 CREATE FUNCTION vektonn.alter_stream(stream_name text, topic text DEFAULT NULL, server name DEFAULT NULL, format text DEFAULT NULL,
 	on_error text DEFAULT NULL, workers integer DEFAULT NULL, options jsonb DEFAULT NULL, new_name text DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
@@ -241,7 +253,15 @@ BEGIN
 	END IF;
 	-- Not in the WHERE clause: there it would be looked up again for every stream.
 	s := vektonn._stream_locked($1);
+	-- A first load that never ends must not leave indexes behind that nobody maintains.  Locks in the
+	-- order of a worker's batch: the table, then the offsets.
+	IF s.loading THEN
+		EXECUTE format('LOCK TABLE %s IN SHARE MODE', s.target);
+	END IF;
 	DELETE FROM vektonn.stream o WHERE o.stream_id = s.stream_id;
+	IF s.loading THEN
+		PERFORM vektonn._build_indexes(s.target);
+	END IF;
 END $$;
 COMMENT ON FUNCTION vektonn.drop_stream(text, boolean) IS 'ends a stream and forgets its offsets and dead letters; the table stays';
 
