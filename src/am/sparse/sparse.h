@@ -50,6 +50,7 @@ extern Buffer vk_sparse_head_lock(VkIndex *index, VkStoreRef ref, VkSparseHead *
 extern Buffer vk_sparse_page_try(VkIndex *index, BlockNumber block, int kind,
 								 uint32 split_id, uint32 number, int lock);
 extern void vk_sparse_page_limits(VkIndex *index, Buffer buffer, Size begin, Size end);
+pg_noreturn extern void vk_sparse_report_gone(VkIndex *index, VkStoreRef ref, uint32 number);
 extern VkSparseSegment *vk_sparse_find_segment(VkSparseHead *head, uint32 number);
 extern void vk_sparse_make_room(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_segment_update(VkIndex *index, VkStoreRef ref,

@@ -472,7 +472,7 @@ place_postings(VkSparseBuilder *builder, uint32 from, uint32 to, uint64 base)
 			continue;
 		}
 		if (!vk_sparse_reader_record(reader, &builder->documents[d]))
-			elog(ERROR, "a page vanished from a segment being built");
+			vk_sparse_report_gone(builder->index, builder->ref, builder->segment.number);
 		scale = vk_sparse_weight_scale(metric, vec);
 		for (int i = 0; i < vec->nnz; i++)
 			place_posting(builder, vec->indices[i], d, vec->values[i] * scale, from, to, base);

@@ -128,11 +128,16 @@ view_has(const VkSparseView *view, uint32 number)
 static void
 view_lists(VkIndex *index, VkStoreRef ref, BlockNumber block, VkSparseView *view)
 {
+	BlockNumber visited = 0;
+
 	while (block != InvalidBlockNumber)
 	{
 		Buffer		buffer = vk_page_try(index, block, VK_SPARSE_LIST, ref.split_id,
 										 BUFFER_LOCK_SHARE);
 		VkSparseList *list;
+
+		if (++visited > RelationGetNumberOfBlocks(index->rel))
+			vk_report_corruption(index->rel, block, "The lists of segments form a circle.");
 
 		/* LIST pages go with the split only. */
 		if (!BufferIsValid(buffer))
@@ -176,6 +181,17 @@ vk_sparse_head_view(VkIndex *index, VkStoreRef ref, VkSparseView *view)
 	vk_page_release(buffer);
 	view_lists(index, ref, more, view);
 	return true;
+}
+
+/*
+ * A page of a segment or log is another's, though the head page still refers
+ * to it and, where pages are not free to go, nobody can have freed it.
+ */
+void
+vk_sparse_report_gone(VkIndex *index, VkStoreRef ref, uint32 number)
+{
+	vk_report_corruption(index->rel, ref.head,
+						 "A page of segment %u, which this page refers to, is another's.", number);
 }
 
 VkSparseSegment *

@@ -20,6 +20,9 @@
 
 #include "am/sparse/sparse.h"
 
+/* Others may be faster time and again, but not so often. */
+#define MAX_ATTEMPTS	10000
+
 /* Where an insert goes on. */
 typedef enum AppendResult
 {
@@ -226,11 +229,15 @@ vk_sparse_append(VkIndex *index, VkStoreRef ref, ItemPointer tid, const VkSparse
 	char	   *record = palloc(length);
 	AppendResult result;
 	uint32		pages = 0;
+	int			attempts = 0;
 
 	vk_sparse_record_encode(&view, vec->dim, tid, record);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (++attempts > MAX_ATTEMPTS)
+			vk_report_corruption(index->rel, ref.head,
+								 "The log this page refers to does not end where it says.");
 		result = append_to_last(index, ref, record, length);
 		if (result == APPEND_EXTEND)
 			result = append_extending(index, ref, record, length, &pages);

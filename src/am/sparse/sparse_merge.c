@@ -104,6 +104,9 @@ list_chain(VkIndex *index, VkStoreRef ref, BlockNumber block, int kind, uint32 n
 		if (!BufferIsValid(buffer))
 			return;
 		vk_blocks_add(chain, block);
+		if ((BlockNumber) chain->count > RelationGetNumberOfBlocks(index->rel))
+			vk_report_corruption(index->rel, block, "The pages of segment %u form a circle.",
+								 number);
 		block = VkPageGetOpaque(BufferGetPage(buffer))->next;
 		vk_page_release(buffer);
 		CHECK_FOR_INTERRUPTS();
@@ -286,18 +289,18 @@ copy_segment(MergeTarget *target, const VkSparseSegment *segment)
 	VkSparseReader *reader = palloc(sizeof(VkSparseReader));
 
 	if (!vk_sparse_reader_open(reader, index, ref.split_id, segment))
-		elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+		vk_sparse_report_gone(index, ref, segment->number);
 	for (uint32 d = 0; d < segment->documents; d++)
 	{
 		VkSparseDocument document;
 		VkSparse	vec;
 
 		if (!vk_sparse_reader_document(reader, d, &document))
-			elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+			vk_sparse_report_gone(index, ref, segment->number);
 		if (document.place & VK_SPARSE_DOCUMENT_DEAD)
 			continue;
 		if (!vk_sparse_reader_record(reader, &document))
-			elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+			vk_sparse_report_gone(index, ref, segment->number);
 		vec = copy_vector(target, &reader->fetch.vec);
 		vk_sparse_reader_release(reader);
 		write_row(target, &document.tid, &vec);
@@ -325,7 +328,7 @@ copy_log(MergeTarget *target, const VkSparseLog *log)
 	}
 	vk_sparse_log_end(&scan);
 	if (result == VK_LOG_GONE)
-		elog(ERROR, "a log vanished under the merge lock");
+		vk_sparse_report_gone(target->index, target->ref, log->number);
 }
 
 static bool
@@ -389,7 +392,7 @@ swap_segments(const MergeTarget *target, const MergeSources *sources)
 		VkSparseSegment *place = vk_sparse_find_segment(head, target->segments[i].number);
 
 		if (place == NULL)
-			elog(ERROR, "segment %u vanished under the merge lock", target->segments[i].number);
+			vk_sparse_report_gone(index, ref, target->segments[i].number);
 		*place = target->segments[i];
 	}
 	for (uint32 i = 0; i < head->count; i++)

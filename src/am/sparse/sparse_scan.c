@@ -717,9 +717,7 @@ check_gone(VkIndex *index, VkStoreRef ref, const VkSparseView *view, uint32 numb
 		there |= view->segments[i].number == number &&
 			view->segments[i].state == VK_SEGMENT_LIVE;
 	if (there)
-		vk_report_corruption(index->rel, ref.head,
-							 "A page of segment %u, which this page refers to, is another's.",
-							 number);
+		vk_sparse_report_gone(index, ref, number);
 }
 
 /*

@@ -64,7 +64,7 @@ mark_records(VkVacuum *vacuum, VkStoreRef ref, uint32 number, const DeadRecords 
 	int			at;
 
 	if (!BufferIsValid(buffer))
-		elog(ERROR, "a log vanished under the merge lock");
+		vk_sparse_report_gone(vacuum->index, ref, number);
 	vk_edit_start(&edit, vacuum->index);
 	at = vk_edit_page(&edit, buffer);
 	for (int i = from; i < to; i++)
@@ -97,7 +97,7 @@ vacuum_log(VkVacuum *vacuum, VkStoreRef ref, const VkSparseLog *log, int64 *remo
 	}
 	vk_sparse_log_end(&scan);
 	if (result == VK_LOG_GONE)
-		elog(ERROR, "a log vanished under the merge lock");
+		vk_sparse_report_gone(vacuum->index, ref, log->number);
 	for (int from = 0, to; from < dead.count; from = to)
 	{
 		for (to = from + 1; to < dead.count && to - from < VK_EDIT_MAX_PUTS &&
@@ -125,7 +125,7 @@ vacuum_documents(VkVacuum *vacuum, VkStoreRef ref, const VkSparseSegment *segmen
 	int64		before = *removed;
 
 	if (!BufferIsValid(buffer))
-		elog(ERROR, "segment %u vanished under the merge lock", segment->number);
+		vk_sparse_report_gone(vacuum->index, ref, segment->number);
 	vk_sparse_page_limits(vacuum->index, buffer, 0,
 						  sizeof(VkSparsePage) + count * sizeof(VkSparseDocument));
 	documents = (VkSparseDocument *) VkSparsePageItems(BufferGetPage(buffer));
@@ -161,7 +161,7 @@ vacuum_segment(VkVacuum *vacuum, VkStoreRef ref, VkSparseSegment segment, int64 
 	uint32		dead = 0;
 
 	if (!vk_sparse_reader_open(reader, vacuum->index, ref.split_id, &segment))
-		elog(ERROR, "segment %u vanished under the merge lock", segment.number);
+		vk_sparse_report_gone(vacuum->index, ref, segment.number);
 	root = reader->root;
 	vk_sparse_reader_close(reader);
 	pfree(reader);
