@@ -26,8 +26,8 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
-#include "kafka_client.h"
-#include "kafka_options.h"
+#include "kafka_bgworker/kafka_client.h"
+#include "kafka_bgworker/kafka_options.h"
 
 static bool exit_registered = false;
 

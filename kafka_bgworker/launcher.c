@@ -258,10 +258,19 @@ start_worker(VkStreamShmem *shmem, int number)
 	VkWorkerArgs args;
 	BackgroundWorker worker;
 
-	fill_worker(&worker, "vektonn_kafka", "vk_worker_main", ObjectIdGetDatum(slot->dboid));
-	snprintf(worker.bgw_name, BGW_MAXLEN, "vektonn stream %s, worker %d of %d",
-			 slot->name, slot->worker + 1, slot->workers);
-	snprintf(worker.bgw_type, BGW_MAXLEN, "vektonn stream worker");
+	if (slot->stream_id == VK_OUTBOX_STREAM)
+	{
+		fill_worker(&worker, "vektonn_kafka", "vk_outbox_main", ObjectIdGetDatum(slot->dboid));
+		snprintf(worker.bgw_name, BGW_MAXLEN, "vektonn outbox");
+		snprintf(worker.bgw_type, BGW_MAXLEN, "vektonn outbox worker");
+	}
+	else
+	{
+		fill_worker(&worker, "vektonn_kafka", "vk_worker_main", ObjectIdGetDatum(slot->dboid));
+		snprintf(worker.bgw_name, BGW_MAXLEN, "vektonn stream %s, worker %d of %d",
+				 slot->name, slot->worker + 1, slot->workers);
+		snprintf(worker.bgw_type, BGW_MAXLEN, "vektonn stream worker");
+	}
 	args.slot = number;
 	args.launch = ++slot->launch;
 	StaticAssertStmt(sizeof(args) <= BGW_EXTRALEN, "worker arguments do not fit");
@@ -491,7 +500,9 @@ read_streams(void)
 		if (SPI_execute("SELECT s.stream_id, s.workers, s.generation, c.relowner, s.stream_name"
 						" FROM vektonn.stream s JOIN pg_catalog.pg_class c ON c.oid = s.target"
 						" WHERE s.enabled AND s.home = vektonn._database_identity()"
-						" ORDER BY s.stream_id", true, 0) != SPI_OK_SELECT)
+						" UNION ALL SELECT 0, 1, 1, 10, 'outbox' WHERE EXISTS (SELECT FROM vektonn.outbox o"
+						" WHERE o.error_code IS NULL AND o.home = vektonn._database_identity())"
+						" ORDER BY stream_id", true, 0) != SPI_OK_SELECT)
 			elog(ERROR, "could not read the streams");
 		stream_count = SPI_processed;
 	}

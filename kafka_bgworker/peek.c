@@ -17,9 +17,9 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "kafka_client.h"
-#include "kafka_options.h"
-#include "producer.h"
+#include "kafka_bgworker/kafka_client.h"
+#include "kafka_bgworker/kafka_options.h"
+#include "kafka_bgworker/producer.h"
 
 #define PEEK_TIMEOUT_MS		10000
 #define PEEK_MAX_MESSAGES	100000

@@ -30,9 +30,9 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "kafka_client.h"
-#include "kafka_options.h"
-#include "producer.h"
+#include "kafka_bgworker/kafka_client.h"
+#include "kafka_bgworker/kafka_options.h"
+#include "kafka_bgworker/producer.h"
 
 /* Most partitions of a topic created here, and how many may appear unnoticed. */
 #define MAX_NEW_PARTITIONS	1024
@@ -244,11 +244,36 @@ producer_wait(VkProducer *producer, const VkProduceRequest *request, TimestampTz
 	}
 }
 
+/* Refuses what the client would refuse in the middle of the batch. */
+static void
+producer_check_sizes(VkProducer *producer, const VkProduceRequest *request)
+{
+	char		text[32];
+	size_t		size = sizeof(text);
+	size_t		limit;
+
+	if (rd_kafka_conf_get(rd_kafka_conf(producer->client->rk), "message.max.bytes", text, &size) !=
+		RD_KAFKA_CONF_OK)
+		elog(ERROR, "could not read librdkafka property \"message.max.bytes\"");
+	limit = strtoul(text, NULL, 10);
+	for (int i = 0; i < request->count; i++)
+		if (request->keys[i].length + request->values[i].length > limit)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("message %d of %d is too large for topic \"%s\"", i + 1, request->count,
+							request->topic),
+					 errdetail("It has %zu bytes; the limit is %zu.",
+							   request->keys[i].length + request->values[i].length, limit),
+					 errhint("The limit is the option message_max_bytes of the server; the topic has one as well.")));
+}
+
 void
 vk_producer_produce(VkProduceRequest *request)
 {
 	VkProducer *producer = producer_get(request->server, request->user);
 	TimestampTz deadline = vk_kafka_deadline(request->timeout_ms);
+
+	producer_check_sizes(producer, request);
 
 	/* Reports carry partition numbers: leave room for partitions added meanwhile. */
 	request->num_partitions = producer_check_topic(producer, request->topic, deadline) +

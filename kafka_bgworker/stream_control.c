@@ -48,6 +48,7 @@ static const char *const state_names[] = {
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 static bool request_at_commit = false;
 static bool callback_registered = false;
+static bool outbox_filled = false;
 
 PG_FUNCTION_INFO_V1(vk_database_identity);
 PG_FUNCTION_INFO_V1(vk_require_launcher);
@@ -56,6 +57,7 @@ PG_FUNCTION_INFO_V1(vk_stream_changed);
 PG_FUNCTION_INFO_V1(vk_stream_workers);
 PG_FUNCTION_INFO_V1(vk_stream_partitions);
 PG_FUNCTION_INFO_V1(vk_stream_wait);
+PG_FUNCTION_INFO_V1(vk_outbox_filled);
 
 Datum
 vk_database_identity(PG_FUNCTION_ARGS)
@@ -114,6 +116,51 @@ vk_stream_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("%s must be called as a trigger", "vektonn._stream_changed")));
 	request_discovery_at_commit();
+	return PointerGetDatum(NULL);
+}
+
+/* Wakes the outbox worker at commit; without one, the launcher, which starts it. */
+static void
+outbox_callback(XactEvent event, void *arg)
+{
+	VkStreamShmem *shmem = vk_stream_shmem();
+	bool		awake = false;
+
+	if (!outbox_filled || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT))
+		return;
+	outbox_filled = false;
+	if (event == XACT_EVENT_ABORT || shmem == NULL)
+		return;
+	LWLockAcquire(shmem->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < shmem->slot_count; i++)
+	{
+		VkStreamSlot *slot = &shmem->slots[i];
+
+		if (slot->in_use && slot->wanted && slot->dboid == MyDatabaseId &&
+			slot->stream_id == VK_OUTBOX_STREAM && slot->latch)
+		{
+			SetLatch(slot->latch);
+			awake = true;
+		}
+	}
+	LWLockRelease(shmem->lock);
+	if (!awake)
+		vk_stream_request(MyDatabaseId);
+}
+
+Datum
+vk_outbox_filled(PG_FUNCTION_ARGS)
+{
+	static bool registered = false;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("%s must be called as a trigger", "vektonn._outbox_filled")));
+	if (!registered)
+		RegisterXactCallback(outbox_callback, NULL);
+	registered = true;
+	outbox_filled = true;
 	return PointerGetDatum(NULL);
 }
 

@@ -61,6 +61,9 @@ typedef struct VkPartitionStat
 	TimestampTz error_at;
 } VkPartitionStat;
 
+/* The slot of a database's outbox worker; no stream has this id. */
+#define VK_OUTBOX_STREAM	0
+
 typedef struct VkStreamSlot
 {
 	bool		in_use;

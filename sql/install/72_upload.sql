@@ -121,3 +121,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vektonn.wait_for(text, text, jsonb, interval) IS
 	'waits until an index has applied all its topic held at the call, or all before the given offsets; false: the time is up';
+
+CREATE FUNCTION vektonn.upload_on_commit(data_source_name text, data_source_version text, data_points jsonb) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	source vektonn.data_source := vektonn._data_source($1, $2);
+	message record;
+BEGIN
+	IF $3 IS NULL THEN
+		RAISE EXCEPTION 'data_points must not be null' USING ERRCODE = 'null_value_not_allowed';
+	ELSIF source.server IS NULL THEN
+		RETURN (SELECT s.count FROM vektonn._send(source, $3, false, NULL) s);
+	END IF;
+	message := vektonn._messages(source, $3, false);
+	RETURN vektonn.enqueue(source.server, source.topic, message.keys, message.values);
+END $$;
+COMMENT ON FUNCTION vektonn.upload_on_commit(text, text, jsonb) IS
+	'uploads data points if and when this transaction commits, through the outbox';

@@ -65,7 +65,7 @@ like(sql_error(q{SELECT * FROM vektonn.peek('k', 't')}, 'nobody'), qr/permission
 like(sql_error(q{SELECT vektonn.produce('none', 't', '{a}', '{c}')}), qr/server "none" does not exist/, 'no server');
 like(sql_error(q{SELECT vektonn.produce('k', 'bad topic!', '{a}', '{c}')}), qr/"bad topic!" is not a topic name/, 'a name no topic can have');
 like(sql_error(q{SELECT vektonn.produce('k', 't', '{a}', ARRAY[convert_to(repeat('x', 2000000), 'UTF8')])}),
-	qr/Message size too large/, 'message too large');
+	qr/message 1 of 1 is too large/, 'message too large');
 is(sql(q{SELECT vektonn.ensure_topic('k', 't')}), 'f', 'the topic was there');
 
 # A transient refusal is retried.
