@@ -101,7 +101,7 @@ fuzz_files  = test/fuzz/$(1).c $(shell sed -n 's/.*SOURCES: *//p' test/fuzz/$(1)
 define fuzz_rule
 build/fuzz/$(1): $(call fuzz_files,$(1)) $(wildcard src/types/*.h src/types/*.def)
 	@mkdir -p build/fuzz
-	$$(FUZZ_CC) -std=gnu11 -g -O1 -Wall -Wextra $$(COPT) -Isrc \
+	$$(FUZZ_CC) -std=gnu11 -g -O1 -Wall -Wextra $$(COPT) -Isrc -I. \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ $$(filter %.c,$$^) -lm
 endef
 $(foreach target,$(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/*.c)),$(eval $(call fuzz_rule,$(target))))
