@@ -127,6 +127,7 @@ CREATE FUNCTION sp_long(n int, seed int) RETURNS sparsevec LANGUAGE sql AS $$
 CREATE TABLE sp_wide (id int, v sparsevec(1000000000));
 INSERT INTO sp_wide SELECT i, sp_long(CASE i % 4 WHEN 0 THEN 16000 WHEN 1 THEN 30 ELSE 1000 * (i % 7 + 1) END, i % 9)
 	FROM generate_series(1, 30) i;
+SET maintenance_work_mem = '1MB';	-- elements are gathered in parts
 CREATE INDEX sp_wide_i ON sp_wide USING vektonn (v sparsevec_l2_ops);
 SELECT sp_compare('sp_wide', '<->', sp_long(16000, 4), '', lim) FROM unnest('{3,50}'::int[]) lim;
 INSERT INTO sp_wide SELECT i, sp_long(CASE i % 4 WHEN 0 THEN 16000 WHEN 1 THEN 30 ELSE 1000 * (i % 7 + 1) END, i % 9)
@@ -137,6 +138,7 @@ DELETE FROM sp_wide WHERE id % 3 = 0;
 VACUUM (INDEX_CLEANUP ON) sp_wide;
 SELECT sp_compare('sp_wide', '<->', sp_long(16000, 4), '', lim) FROM unnest('{3,100}'::int[]) lim;
 SELECT vektonn.check_index('sp_wide_i');
+RESET maintenance_work_mem;
 DROP TABLE sp_wide;
 
 -- What a scan did is visible: of 3000 rows few are compared.

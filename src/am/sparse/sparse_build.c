@@ -3,12 +3,12 @@
  * sparse_build.c
  *	  Writes a segment: forward records as they come, posting lists at the end.
  *
- * While documents are added, their records go to disk and only their places,
- * their norms and one entry per term stay in memory.  Finishing reads the
- * records once more and sorts their elements into the lists by counting: the
- * entries know how long each list is and in which range its weights lie.  If
- * the postings do not fit into the memory allowed, that is done for one range
- * of terms after the other.
+ * While documents are added, their records go to disk; their elements are
+ * collected as (term, document, weight).  Finishing sorts these by term, which
+ * keeps the documents of a term in order, and writes list after list.  When they
+ * outgrow the memory allowed, they are dropped, and gathered again from the
+ * records, one range of terms after the other; the ranges follow from counts
+ * per bucket of terms.
  *
  * Every page is entered in the list of the segment's blocks by the same WAL
  * record that makes it ours, so that a crash or an error leaves no page that
@@ -19,34 +19,24 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "am/sparse/sparse.h"
 
-typedef struct TermEntry
+typedef struct Element
 {
 	uint32		term;
-	uint32		count;			/* postings */
-	float		least;
-	float		most;
-	uint32		filled;			/* postings placed so far */
-	uint32		place;			/* in the sorted array of entries */
-	uint64		start;			/* of the list, among all postings */
-	char		status;
-} TermEntry;
+	uint32		document;
+	float		weight;
+} Element;
 
-#define SH_PREFIX			termhash
-#define SH_ELEMENT_TYPE		TermEntry
-#define SH_KEY_TYPE			uint32
-#define SH_KEY				term
-#define SH_HASH_KEY(tb, key) murmurhash32(key)
-#define SH_EQUAL(tb, a, b)	((a) == (b))
-#define SH_SCOPE			static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
+/* Buckets of terms, by their highest bits. */
+#define BUCKETS			4096
+
+/* Sorting goes by digits of this many bits. */
+#define DIGIT_BITS		11
+#define DIGITS			(1 << DIGIT_BITS)
 
 /* A page being filled. */
 typedef struct PageImage
@@ -70,16 +60,22 @@ struct VkSparseBuilder
 	VkSparseDocument *documents;
 	float	   *norms;
 	uint32		allocated;
-	termhash_hash *terms;
-	uint64		postings;
+	uint16	   *irregular;		/* documents that are in no other list */
+	uint32		nirregular;
+	Element    *elements;		/* NULL: dropped, or there are none */
+	uint64		nelements;		/* of regular documents, dropped or not */
+	uint64		elements_allocated;
+	bool		dropped;
+	int			bucket_shift;
+	uint32		buckets[BUCKETS];
 	char	   *record;			/* of the longest document so far */
 	Size		record_size;
 	PageImage	forward;
 
 	/* while finishing */
 	VkSparseReader reader;
-	TermEntry **sorted;
-	uint16	   *offsets;		/* of the present range of terms */
+	uint32		terms;			/* lists written */
+	uint16	   *offsets;		/* of the present list */
 	uint8	   *codes;
 	PageImage	lists;			/* POSTINGS */
 	VkSparseSlot *slots;		/* of the TERMS page being filled */
@@ -273,7 +269,9 @@ vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory)
 	builder->allocated = VK_SPARSE_DOCUMENTS_PER_PAGE;
 	builder->documents = palloc(sizeof(VkSparseDocument) * builder->allocated);
 	builder->norms = palloc(sizeof(float) * builder->allocated);
-	builder->terms = termhash_create(context, 1024, NULL);
+	builder->irregular = palloc(sizeof(uint16) * VK_SPARSE_SEGMENT_DOCS);
+	while ((index->info.dim - 1) >> builder->bucket_shift >= BUCKETS)
+		builder->bucket_shift++;
 	builder->forward.block = builder->lists.block = InvalidBlockNumber;
 	register_segment(builder);
 	MemoryContextSwitchTo(old);
@@ -284,27 +282,56 @@ vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory)
 bool
 vk_sparse_builder_full(VkSparseBuilder *builder)
 {
-	/* The table of terms doubles: stop before that takes all memory. */
-	return builder->segment.documents == VK_SPARSE_SEGMENT_DOCS ||
-		(Size) builder->terms->members * sizeof(TermEntry) * 4 > builder->memory;
+	return builder->segment.documents == VK_SPARSE_SEGMENT_DOCS;
 }
 
-static void
-count_term(VkSparseBuilder *builder, uint32 term, float weight)
+/* Elements to keep in memory while documents are added; as many more to sort. */
+static uint64
+elements_limit(VkSparseBuilder *builder)
 {
-	bool		found;
-	TermEntry  *entry = termhash_insert(builder->terms, term, &found);
+	return Max(builder->memory / 4 / sizeof(Element), VK_SPARSE_SEGMENT_DOCS);
+}
 
-	builder->postings++;
-	if (!found)
+/* Makes room for more elements, or drops them all. */
+static void
+grow_elements(VkSparseBuilder *builder, int more)
+{
+	Size		size;
+
+	if (builder->nelements + more > elements_limit(builder))
 	{
-		entry->count = 1;
-		entry->least = entry->most = weight;
+		if (builder->elements != NULL)
+			pfree(builder->elements);
+		builder->elements = NULL;
+		builder->dropped = true;
 		return;
 	}
-	entry->count++;
-	entry->least = Min(entry->least, weight);
-	entry->most = Max(entry->most, weight);
+	builder->elements_allocated = Max(builder->elements_allocated * 2,
+									  builder->nelements + more);
+	size = builder->elements_allocated * sizeof(Element);
+	builder->elements = builder->elements == NULL ? palloc_extended(size, MCXT_ALLOC_HUGE) :
+		repalloc_huge(builder->elements, size);
+}
+
+/* Collects the elements of a regular document. */
+static void
+collect_elements(VkSparseBuilder *builder, uint32 document, const VkSparse *vec)
+{
+	double		scale = vk_sparse_weight_scale(builder->index->info.metric, vec);
+
+	if (!builder->dropped && builder->nelements + vec->nnz > builder->elements_allocated)
+		grow_elements(builder, vec->nnz);
+	for (int i = 0; i < vec->nnz; i++)
+		builder->buckets[vec->indices[i] >> builder->bucket_shift]++;
+	for (int i = 0; i < vec->nnz && !builder->dropped; i++)
+	{
+		Element    *element = &builder->elements[builder->nelements + i];
+
+		element->term = vec->indices[i];
+		element->document = document;
+		element->weight = vec->values[i] * scale;
+	}
+	builder->nelements += vec->nnz;
 }
 
 /* Writes the record to the forward pages; sets where it begins. */
@@ -379,16 +406,13 @@ vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData *tid,
 	builder->norms[builder->segment.documents] = 0;
 	if (vk_sparse_regular(metric, vec))
 	{
-		double		scale = vk_sparse_weight_scale(metric, vec);
-
 		builder->norms[builder->segment.documents] = vk_sparse_document_norm(metric, vec);
-		for (int i = 0; i < vec->nnz; i++)
-			count_term(builder, vec->indices[i], vec->values[i] * scale);
+		collect_elements(builder, builder->segment.documents, vec);
 	}
 	else
 	{
 		document->place |= VK_SPARSE_DOCUMENT_IRREGULAR;
-		count_term(builder, VK_SPARSE_IRREGULAR_TERM, 0);
+		builder->irregular[builder->nirregular++] = builder->segment.documents;
 	}
 	builder->segment.documents++;
 	builder->segment.elements += vec->nnz;
@@ -399,62 +423,51 @@ vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData *tid,
  * Posting lists
  * ------------------------------------------------------------------------ */
 
-static int
-compare_entries(const void *a, const void *b)
-{
-	uint32		left = (*(TermEntry *const *) a)->term;
-	uint32		right = (*(TermEntry *const *) b)->term;
-
-	return left < right ? -1 : left > right;
-}
-
-/* Sorts the entries and lays the lists out one behind the other. */
+/* One pass of a radix sort: by the digit at `shift`, keeping order otherwise. */
 static void
-sort_terms(VkSparseBuilder *builder)
+sort_by_digit(const Element *from, Element *to, uint64 count, uint32 base, int shift)
 {
-	termhash_iterator iterator;
-	TermEntry  *entry;
-	uint32		count = 0;
+	uint64		starts[DIGITS] = {0};
 	uint64		start = 0;
 
-	builder->sorted = palloc_extended(sizeof(TermEntry *) * Max(1, builder->terms->members),
-									  MCXT_ALLOC_HUGE);
-	termhash_start_iterate(builder->terms, &iterator);
-	while ((entry = termhash_iterate(builder->terms, &iterator)) != NULL)
-		builder->sorted[count++] = entry;
-	qsort(builder->sorted, count, sizeof(TermEntry *), compare_entries);
-	for (uint32 i = 0; i < count; i++)
+	for (uint64 i = 0; i < count; i++)
+		starts[(from[i].term - base) >> shift & (DIGITS - 1)]++;
+	for (int digit = 0; digit < DIGITS; digit++)
 	{
-		builder->sorted[i]->place = i;
-		builder->sorted[i]->start = start;
-		builder->sorted[i]->filled = 0;
-		start += builder->sorted[i]->count;
+		uint64		here = starts[digit];
+
+		starts[digit] = start;
+		start += here;
 	}
+	for (uint64 i = 0; i < count; i++)
+		to[starts[(from[i].term - base) >> shift & (DIGITS - 1)]++] = from[i];
 }
 
-static inline void
-place_posting(VkSparseBuilder *builder, uint32 term, uint32 document, float weight,
-			  uint32 from, uint32 to, uint64 base)
+/*
+ * Sorts elements whose terms lie in base .. base + range - 1 by term.  Returns
+ * the sorted array, which is one of the two.
+ */
+static Element *
+sort_elements(Element *elements, Element *spare, uint64 count, uint32 base, uint64 range)
 {
-	TermEntry  *entry = termhash_lookup(builder->terms, term);
-	uint64		at;
+	for (int shift = 0; range > 1 && (range - 1) >> shift > 0; shift += DIGIT_BITS)
+	{
+		Element    *sorted = spare;
 
-	if (entry == NULL)
-		elog(ERROR, "term %u of a forward record was not counted", term);
-	if (entry->place < from || entry->place >= to)
-		return;
-	at = entry->start - base + entry->filled++;
-	builder->offsets[at] = document;
-	builder->codes[at] = vk_sparse_code(entry->least, vk_sparse_step(entry->least, entry->most),
-										weight);
+		sort_by_digit(elements, spare, count, base, shift);
+		spare = elements;
+		elements = sorted;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return elements;
 }
 
-/* Fills the lists of the sorted terms from..to - 1, reading all records. */
-static void
-place_postings(VkSparseBuilder *builder, uint32 from, uint32 to, uint64 base)
+/* Gathers the elements with terms from .. to - 1 from the records. */
+static uint64
+gather_elements(VkSparseBuilder *builder, uint64 from, uint64 to, Element *elements)
 {
-	VkMetric	metric = builder->index->info.metric;
 	VkSparseReader *reader = &builder->reader;
+	uint64		count = 0;
 
 	for (uint32 d = 0; d < builder->segment.documents; d++)
 	{
@@ -467,17 +480,23 @@ place_postings(VkSparseBuilder *builder, uint32 from, uint32 to, uint64 base)
 			CHECK_FOR_INTERRUPTS();
 		}
 		if (builder->documents[d].place & VK_SPARSE_DOCUMENT_IRREGULAR)
-		{
-			place_posting(builder, VK_SPARSE_IRREGULAR_TERM, d, 0, from, to, base);
 			continue;
-		}
 		if (!vk_sparse_reader_record(reader, &builder->documents[d]))
 			vk_sparse_report_gone(builder->index, builder->ref, builder->segment.number);
-		scale = vk_sparse_weight_scale(metric, vec);
+		scale = vk_sparse_weight_scale(builder->index->info.metric, vec);
 		for (int i = 0; i < vec->nnz; i++)
-			place_posting(builder, vec->indices[i], d, vec->values[i] * scale, from, to, base);
+		{
+			uint64		term = vec->indices[i];
+
+			if (term < from || term >= to)
+				continue;
+			elements[count].term = term;
+			elements[count].document = d;
+			elements[count++].weight = vec->values[i] * scale;
+		}
 	}
 	vk_sparse_fetch_release(&reader->fetch);
+	return count;
 }
 
 /* Notes a finished page of a tree level; least: its least term. */
@@ -555,44 +574,40 @@ write_chunks(VkSparseBuilder *builder, const uint16 *offsets, const uint8 *codes
 	return nchunks;
 }
 
-/* Adds a finished list to the TERMS pages. */
+/* Adds a list, whose postings are in builder->offsets and codes, to the TERMS pages. */
 static void
-write_list(VkSparseBuilder *builder, const TermEntry *entry, const uint16 *offsets,
-		   const uint8 *codes)
+write_list(VkSparseBuilder *builder, uint32 term, int count, const VkSparseListHead *head)
 {
 	bool		has_codes = vk_sparse_has_codes(builder->index->info.metric);
-	bool		within = entry->count <= VK_SPARSE_INLINE_POSTINGS;
-	VkSparseListHead head;
+	bool		within = count <= VK_SPARSE_INLINE_POSTINGS;
 	VkSparseChunk chunks[VK_SPARSE_MAX_CHUNKS];
 	uint32		nchunks = 0;
 	int			length;
 	char	   *out;
 
-	head.least = entry->least;
-	head.step = vk_sparse_step(entry->least, entry->most);
 	if (within)
-		length = sizeof(head) + entry->count * (has_codes ? 3 : 2);
+		length = sizeof(*head) + count * (has_codes ? 3 : 2);
 	else
 	{
-		nchunks = write_chunks(builder, offsets, codes, entry->count, chunks);
-		length = sizeof(head) + sizeof(nchunks) + nchunks * sizeof(VkSparseChunk);
+		nchunks = write_chunks(builder, builder->offsets, builder->codes, count, chunks);
+		length = sizeof(*head) + sizeof(nchunks) + nchunks * sizeof(VkSparseChunk);
 	}
 	length = (length + 3) & ~3;
 	if ((builder->nslots + 1) * (int) sizeof(VkSparseSlot) +
 		builder->payload_used + length > VK_SPARSE_SPACE)
 		flush_terms(builder);
-	builder->slots[builder->nslots].term = entry->term;
+	builder->slots[builder->nslots].term = term;
 	builder->slots[builder->nslots].offset = builder->payload_used;
-	builder->slots[builder->nslots++].postings = within ? entry->count : 0;
+	builder->slots[builder->nslots++].postings = within ? count : 0;
 	out = builder->payload + builder->payload_used;
 	memset(out, 0, length);
-	memcpy(out, &head, sizeof(head));
-	out += sizeof(head);
+	memcpy(out, head, sizeof(*head));
+	out += sizeof(*head);
 	if (within)
 	{
-		memcpy(out, offsets, 2 * entry->count);
+		memcpy(out, builder->offsets, 2 * count);
 		if (has_codes)
-			memcpy(out + 2 * entry->count, codes, entry->count);
+			memcpy(out + 2 * count, builder->codes, count);
 	}
 	else
 	{
@@ -600,6 +615,7 @@ write_list(VkSparseBuilder *builder, const TermEntry *entry, const uint16 *offse
 		memcpy(out + sizeof(nchunks), chunks, nchunks * sizeof(VkSparseChunk));
 	}
 	builder->payload_used += length;
+	builder->terms++;
 }
 
 /* Builds inner levels until one page is left; returns it. */
@@ -629,37 +645,99 @@ write_tree(VkSparseBuilder *builder, uint32 *levels)
 	return builder->level[0].block;
 }
 
-/* Fills and writes all posting lists, range after range of terms. */
+/* Codes and writes the list that a run of elements of one term makes. */
+static void
+write_run(VkSparseBuilder *builder, const Element *run, int count)
+{
+	float		least = run[0].weight;
+	float		most = run[0].weight;
+	VkSparseListHead head;
+
+	for (int i = 1; i < count; i++)
+	{
+		least = Min(least, run[i].weight);
+		most = Max(most, run[i].weight);
+	}
+	head.least = least;
+	head.step = vk_sparse_step(least, most);
+	for (int i = 0; i < count; i++)
+	{
+		builder->offsets[i] = run[i].document;
+		builder->codes[i] = vk_sparse_code(head.least, head.step, run[i].weight);
+	}
+	write_list(builder, run[0].term, count, &head);
+}
+
+static void
+write_runs(VkSparseBuilder *builder, const Element *elements, uint64 count)
+{
+	uint64		end;
+
+	for (uint64 begin = 0; begin < count; begin = end)
+	{
+		for (end = begin + 1; end < count && elements[end].term == elements[begin].term;)
+			end++;
+		write_run(builder, elements + begin, end - begin);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Writes the lists of dropped elements, range after range of buckets. */
+static void
+write_dropped(VkSparseBuilder *builder)
+{
+	uint64		limit = elements_limit(builder);
+	uint64		size = 0;
+	Element    *elements;
+	Element    *spare;
+
+	for (int bucket = 0; bucket < BUCKETS; bucket++)
+		limit = Max(limit, builder->buckets[bucket]);
+	size = Min(limit, builder->nelements) * sizeof(Element);
+	elements = palloc_extended(size, MCXT_ALLOC_HUGE);
+	spare = palloc_extended(size, MCXT_ALLOC_HUGE);
+	for (int from = 0, to; from < BUCKETS; from = to)
+	{
+		uint64		first = (uint64) from << builder->bucket_shift;
+		uint64		end;
+		uint64		count = builder->buckets[from];
+
+		for (to = from + 1; to < BUCKETS && count + builder->buckets[to] <= limit; to++)
+			count += builder->buckets[to];
+		end = (uint64) to << builder->bucket_shift;
+		if (count == 0)
+			continue;
+		if (gather_elements(builder, first, end, elements) != count)
+			vk_sparse_report_gone(builder->index, builder->ref, builder->segment.number);
+		write_runs(builder, sort_elements(elements, spare, count, first, end - first), count);
+	}
+	pfree(elements);
+	pfree(spare);
+}
+
+/* Writes all posting lists. */
 static void
 write_lists(VkSparseBuilder *builder)
 {
-	uint32		nterms = builder->terms->members;
-	uint64		limit = Max(builder->memory / 2 / 3, VK_SPARSE_SEGMENT_DOCS);
-	uint64		size = Min(builder->postings, limit);
-	uint32		from = 0;
+	VkSparseListHead none = {0, 0};
 
-	/* No list is longer than the segment has documents. */
-	builder->offsets = palloc_extended(sizeof(uint16) * Max(1, size), MCXT_ALLOC_HUGE);
-	builder->codes = palloc_extended(Max(1, size), MCXT_ALLOC_HUGE);
-	while (from < nterms)
+	builder->offsets = palloc(sizeof(uint16) * VK_SPARSE_SEGMENT_DOCS);
+	builder->codes = palloc0(VK_SPARSE_SEGMENT_DOCS);
+	if (builder->dropped)
+		write_dropped(builder);
+	else if (builder->nelements > 0)
 	{
-		uint64		base = builder->sorted[from]->start;
-		uint32		to = from;
+		Element    *spare = palloc_extended(builder->nelements * sizeof(Element),
+											MCXT_ALLOC_HUGE);
 
-		while (to < nterms &&
-			   builder->sorted[to]->start + builder->sorted[to]->count - base <= size)
-			to++;
-		place_postings(builder, from, to, base);
-		for (uint32 i = from; i < to; i++)
-		{
-			TermEntry  *entry = builder->sorted[i];
-
-			CHECK_FOR_INTERRUPTS();
-			Assert(entry->filled == entry->count);
-			write_list(builder, entry, builder->offsets + (entry->start - base),
-					   builder->codes + (entry->start - base));
-		}
-		from = to;
+		write_runs(builder, sort_elements(builder->elements, spare, builder->nelements, 0,
+										  builder->index->info.dim), builder->nelements);
+	}
+	if (builder->nirregular > 0)
+	{
+		memcpy(builder->offsets, builder->irregular, sizeof(uint16) * builder->nirregular);
+		memset(builder->codes, 0, builder->nirregular);
+		write_list(builder, VK_SPARSE_IRREGULAR_TERM, builder->nirregular, &none);
 	}
 	image_end(builder, &builder->lists, VK_SPARSE_POSTINGS, InvalidBlockNumber);
 	if (builder->nslots > 0 || builder->level_count == 0)
@@ -692,13 +770,12 @@ vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment)
 
 	image_end(builder, &builder->forward, VK_SPARSE_FORWARD, InvalidBlockNumber);
 	open_self(builder);
-	sort_terms(builder);
 	builder->slots = palloc(VK_SPARSE_SPACE);
 	builder->payload = palloc(VK_SPARSE_SPACE);
 	write_lists(builder);
 
 	root.documents = builder->segment.documents;
-	root.terms = builder->terms->members;
+	root.terms = builder->terms;
 	root.tree = write_tree(builder, &root.levels);
 	root.document_pages = write_array(builder, VK_SPARSE_DOCUMENTS,
 									  (const char *) builder->documents, root.documents,

@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/indexfsm.h"
 #include "storage/lmgr.h"
 
 #include "am/sparse/sparse.h"
@@ -186,6 +187,7 @@ void
 vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref)
 {
 	VkSparseView view;
+	bool		freed = false;
 
 	if (!vk_sparse_head_view(index, ref, &view))
 		return;
@@ -195,6 +197,7 @@ vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref)
 
 		if (gone.state == VK_SEGMENT_LIVE)
 			continue;
+		freed = true;
 		free_segment(index, ref, &gone);
 		gone.state = 0;
 		vk_sparse_segment_update(index, ref, &gone);
@@ -206,7 +209,11 @@ vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref)
 		list_chain(index, ref, view.retired.first, VK_SPARSE_LOG, view.retired.number, &chain);
 		free_chain(index, ref, &chain, view.retired.number);
 		forget_log(index, ref);
+		freed = true;
 	}
+	/* Else nobody finds the pages before the next VACUUM. */
+	if (freed && !index->building)
+		IndexFreeSpaceMapVacuum(index->rel);
 	pfree(view.segments);
 }
 
