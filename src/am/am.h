@@ -204,6 +204,9 @@ struct VkStoreOps
 	 */
 	void		(*collect) (VkScan *scan, VkStoreRef ref);
 
+	/* Optional: collect() for many queries at once, none of them NULL. */
+	void		(*collect_batch) (VkScan **scans, int nscans, VkStoreRef ref);
+
 	/* Removes the rows vacuum->callback names; counts into vacuum->stats. */
 	void		(*vacuum) (VkVacuum *vacuum, VkStoreRef ref);
 

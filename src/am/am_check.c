@@ -90,8 +90,9 @@ vk_check_row_seen(VkCheck *check, ItemPointer tid, BlockNumber block)
  * check_index
  * ------------------------------------------------------------------------ */
 
-static Relation
-open_index(Oid oid, LOCKMODE lock)
+/* Opens a vektonn index, or complains. */
+Relation
+vk_open_index(Oid oid, LOCKMODE lock)
 {
 	Relation	rel = relation_open(oid, lock);
 
@@ -200,7 +201,7 @@ Datum
 vk_check_index(PG_FUNCTION_ARGS)
 {
 	Oid			oid = PG_GETARG_OID(0);
-	Relation	rel = open_index(oid, ShareLock);
+	Relation	rel = vk_open_index(oid, ShareLock);
 	VkCheck		check = {0};
 	HASHCTL		control = {0};
 
@@ -297,7 +298,7 @@ elem_name(VkElem elem)
 Datum
 vk_index_info(PG_FUNCTION_ARGS)
 {
-	Relation	rel = open_index(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = vk_open_index(PG_GETARG_OID(0), AccessShareLock);
 	VkIndex    *index = vk_index_open(rel);
 	InfoState	info = {0};
 	TupleDesc	desc;

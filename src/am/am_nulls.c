@@ -20,8 +20,9 @@
 static int
 nulls_count(Page page)
 {
-	return (((PageHeader) page)->pd_lower - MAXALIGN(SizeOfPageHeaderData)) /
-		sizeof(ItemPointerData);
+	int			used = ((PageHeader) page)->pd_lower - (int) MAXALIGN(SizeOfPageHeaderData);
+
+	return Max(used, 0) / (int) sizeof(ItemPointerData);
 }
 
 #define VkPageGetNulls(page)	((ItemPointer) VkPageData(page))
@@ -36,13 +37,14 @@ collect_chain(VkScan *scan, const VkSplitMatch *match)
 	BlockNumber block = match->nulls;
 	double		distance = scan->query == NULL ? 0.0 : get_float8_infinity();
 
-	while (block != InvalidBlockNumber)
+	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
 	{
 		Buffer		buffer = vk_page_try(scan->index, block, VK_PAGE_NULLS, match->split_id,
 										 BUFFER_LOCK_SHARE);
 		Page		page;
 
 		CHECK_FOR_INTERRUPTS();
+		vk_page_check_chain(scan->index, visited, block);
 		if (buffer == InvalidBuffer)
 			return false;
 		page = BufferGetPage(buffer);

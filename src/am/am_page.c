@@ -44,6 +44,9 @@ typedef struct RecentBuffer
 
 static RecentBuffer recent_buffers[RECENT_SLOTS];
 
+/* How often a walk along a chain asks how long the index is. */
+#define CHAIN_CHECK	4096
+
 /* Byte ranges to log that are closer than this are logged as one. */
 #define MERGE_GAP	16
 
@@ -278,6 +281,13 @@ void
 vk_page_unpin(Buffer buffer)
 {
 	ReleaseBuffer(buffer);
+}
+
+void
+vk_page_check_chain(VkIndex *index, BlockNumber visited, BlockNumber block)
+{
+	if (visited % CHAIN_CHECK == 0 && visited > RelationGetNumberOfBlocks(index->rel))
+		report_page(index, block, "The page is part of a chain of pages that has no end.");
 }
 
 /*

@@ -83,6 +83,9 @@ extern void vk_page_lock(Buffer buffer, int lock);	/* again, of one's own pin */
 extern void vk_page_release(Buffer buffer); /* unlocks and unpins */
 extern void vk_page_unpin(Buffer buffer);
 
+/* To be called per page of a chain: a chain longer than the index is a loop. */
+extern void vk_page_check_chain(VkIndex *index, BlockNumber visited, BlockNumber block);
+
 /* am_page.c: a page nobody uses, exclusively locked; initialise by vk_edit_new. */
 extern Buffer vk_page_allocate(VkIndex *index);
 

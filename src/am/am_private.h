@@ -249,6 +249,12 @@ extern VkScanStats vk_last_scan;
 extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena *value,
 								  Size size);
 
+/* am_check.c */
+extern Relation vk_open_index(Oid oid, LOCKMODE lock);
+
+/* am_scan.c */
+extern void vk_scan_set_conditions(IndexScanDesc desc, const VkConditions *conditions);
+
 /* am_planner.c */
 extern void vk_planner_init(void);
 

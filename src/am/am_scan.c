@@ -151,6 +151,13 @@ vk_rescan(IndexScanDesc desc, ScanKey keys, int nkeys, ScanKey orderbys, int nor
 	MemoryContextSwitchTo(old);
 }
 
+/* Replaces the conditions of a scan that has not begun; for vektonn.knn. */
+void
+vk_scan_set_conditions(IndexScanDesc desc, const VkConditions *conditions)
+{
+	((ScanState *) desc->opaque)->conditions = *conditions;
+}
+
 /*
  * Offers every row of the matching splits to the collector.  Shared pages
  * come before the stores as the directory names them after that: a row on its

@@ -115,4 +115,13 @@ vk_extend_init_fork_compat(Relation rel)
 #define vk_database_ownercheck(database, role) pg_database_ownercheck(database, role)
 #endif
 
+/* index_beginscan() takes an instrumentation struct, 0fbceae841c (18). */
+#if PG_VERSION_NUM >= 180000
+#define vk_index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, norderbys)
+#else
+#define vk_index_beginscan_compat(heap, index, snapshot, nkeys, norderbys) \
+	index_beginscan(heap, index, snapshot, nkeys, norderbys)
+#endif
+
 #endif							/* VK_PGCOMPAT_H */

@@ -21,6 +21,7 @@ extern VkFlatGroup *vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *l
 
 /* flat_scan.c */
 extern void vk_flat_collect(VkScan *scan, VkStoreRef ref);
+extern void vk_flat_collect_batch(VkScan **scans, int nscans, VkStoreRef ref);
 
 /* flat_recode.c */
 extern void vk_flat_maybe_train(VkIndex *index, VkStoreRef ref);

@@ -26,6 +26,7 @@
 /* Pending rows at most, but at least this many times k. */
 #define MAX_PENDING		2048
 #define PENDING_PER_K	4
+#define MAX_PENDING_IN_BATCH	256
 
 /* Beyond this k a pass keeps so much that bounds are not worth their while. */
 #define MAX_K_FOR_CODES	16384
@@ -49,6 +50,15 @@ typedef struct GroupCopy
 	BlockNumber blocks[BLCKSZ / sizeof(BlockNumber)];
 	ItemPointerData tids[BLCKSZ / sizeof(ItemPointerData)];
 } GroupCopy;
+
+/* Room for one group at a time; queries of a batch share it. */
+typedef struct FlatWork
+{
+	GroupCopy	copy;
+	int32		dots[BLCKSZ / sizeof(int32)];
+	double		lower[BLCKSZ / sizeof(int32)];
+	PGAlignedBlock page;		/* batch: a copy of a group's page */
+} FlatWork;
 
 /* A row to be compared, unless a better k-th best excludes it first. */
 typedef struct PendingRow
@@ -79,6 +89,7 @@ typedef struct FlatScan
 	const VkFlatKernels *kernels;
 	QueryCache *cache;
 	bool		use_codes;
+	bool		by_codes;		/* batch: codes of the current group are enough */
 	double		give_up_share;	/* of survivors among codes */
 	int64		codes;
 	int64		survivors;		/* of them compared */
@@ -86,9 +97,7 @@ typedef struct FlatScan
 	int			npending;
 	int			max_pending;
 	double		limit;			/* bounds beyond this exclude a row */
-	GroupCopy	copy;
-	int32		dots[BLCKSZ / sizeof(int32)];
-	double		lower[BLCKSZ / sizeof(int32)];
+	FlatWork   *work;
 } FlatScan;
 
 /* ------------------------------------------------------------------------
@@ -98,7 +107,7 @@ typedef struct FlatScan
 static void
 copy_group(FlatScan *state, VkFlatGroup *group)
 {
-	GroupCopy  *copy = &state->copy;
+	GroupCopy  *copy = &state->work->copy;
 
 	copy->group = *group;
 	memcpy(copy->blocks, VkFlatBlocks(group, &copy->layout),
@@ -113,18 +122,18 @@ push_row(void *arg, int slot, const char *elements)
 	FlatScan   *state = arg;
 	VkScan	   *scan = state->scan;
 
-	if (!ItemPointerIsValid(&state->copy.tids[slot]))
+	if (!ItemPointerIsValid(&state->work->copy.tids[slot]))
 		return;
 	scan->stats->rows++;
 	vk_scan_push(scan, state->distance(state->query, elements, state->info->dim),
-				 vk_tid_encode(&state->copy.tids[slot]));
+				 vk_tid_encode(&state->work->copy.tids[slot]));
 }
 
 /* Compares all rows of the group just copied. */
 static void
 scan_rows(FlatScan *state)
 {
-	GroupCopy  *copy = &state->copy;
+	GroupCopy  *copy = &state->work->copy;
 
 	state->scan->stats->pages += copy->group.nblocks;
 	(void) vk_flat_visit_rows(state->scan->index, state->ref.split_id, copy->blocks,
@@ -134,9 +143,9 @@ scan_rows(FlatScan *state)
 static void
 push_tids(FlatScan *state)
 {
-	for (int slot = 0; slot < state->copy.group.nslots; slot++)
-		if (ItemPointerIsValid(&state->copy.tids[slot]))
-			vk_scan_push(state->scan, 0.0, vk_tid_encode(&state->copy.tids[slot]));
+	for (int slot = 0; slot < state->work->copy.group.nslots; slot++)
+		if (ItemPointerIsValid(&state->work->copy.tids[slot]))
+			vk_scan_push(state->scan, 0.0, vk_tid_encode(&state->work->copy.tids[slot]));
 }
 
 /* ------------------------------------------------------------------------
@@ -373,7 +382,7 @@ add_pending(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlat
 
 	if (!ItemPointerIsValid(tid))
 		return;
-	pending->lower = state->lower[slot];
+	pending->lower = state->work->lower[slot];
 	pending->tid = vk_tid_encode(tid);
 	pending->group = block;
 	pending->slot = slot;
@@ -402,15 +411,15 @@ scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatL
 	codes.error = VkFlatFloats(group, layout->error);
 	codes.rest_low = VkFlatFloats(group, layout->rest_low);
 	codes.rest_high = VkFlatFloats(group, layout->rest_high);
-	state->kernels->dots(&codes, query->code, state->dots);
+	state->kernels->dots(&codes, query->code, state->work->dots);
 	if (state->info->metric == VK_METRIC_IP)
-		state->kernels->bounds_ip(&codes, state->dots, &query->bound, state->lower);
+		state->kernels->bounds_ip(&codes, state->work->dots, &query->bound, state->work->lower);
 	else
-		state->kernels->bounds_l2(&codes, state->dots, &query->bound, state->lower);
+		state->kernels->bounds_l2(&codes, state->work->dots, &query->bound, state->work->lower);
 
 	state->codes += group->nslots;
 	for (int slot = 0; slot < group->nslots; slot++)
-		if (!(state->lower[slot] > limit))
+		if (!(state->work->lower[slot] > limit))
 			add_pending(state, block, group, layout, slot);
 }
 
@@ -425,7 +434,7 @@ scan_group(FlatScan *state, BlockNumber block)
 	Buffer		buffer = vk_page_try(index, block, VK_PAGE_FLAT_GROUP, state->ref.split_id,
 									 BUFFER_LOCK_SHARE);
 	VkFlatGroup *group;
-	VkFlatLayout *layout = &state->copy.layout;
+	VkFlatLayout *layout = &state->work->copy.layout;
 	BlockNumber next;
 
 	if (buffer == InvalidBuffer)
@@ -456,14 +465,22 @@ scan_group(FlatScan *state, BlockNumber block)
 	return next;
 }
 
-static FlatScan *
-begin_scan(VkScan *scan, VkStoreRef ref)
+static FlatWork *
+make_work(void)
 {
-	FlatScan   *state = palloc(sizeof(FlatScan));
+	FlatWork   *work = palloc(sizeof(FlatWork));
+
+	memset(&work->copy.layout, 0, sizeof(work->copy.layout));
+	return work;
+}
+
+static FlatScan *
+begin_scan(VkScan *scan, VkStoreRef ref, FlatWork *work, int max_pending)
+{
+	FlatScan   *state = palloc0(sizeof(FlatScan));
 	double		row_ns;
 
-	memset(state, 0, offsetof(FlatScan, copy));
-	memset(&state->copy.layout, 0, sizeof(state->copy.layout));
+	state->work = work;
 	state->scan = scan;
 	state->ref = ref;
 	state->info = &scan->index->info;
@@ -480,7 +497,7 @@ begin_scan(VkScan *scan, VkStoreRef ref)
 	state->give_up_share = row_ns / (row_ns + RANDOM_NS);
 	if (state->use_codes)
 	{
-		state->max_pending = Max(MAX_PENDING, PENDING_PER_K * (int) scan->k) +
+		state->max_pending = Max(max_pending, PENDING_PER_K * (int) scan->k) +
 			BLCKSZ / (int) sizeof(int32);
 		state->pending = palloc(sizeof(PendingRow) * state->max_pending);
 		state->limit = vk_flat_prune_limit(state->info, scan->topk->threshold);
@@ -488,33 +505,139 @@ begin_scan(VkScan *scan, VkStoreRef ref)
 	return state;
 }
 
-void
-vk_flat_collect(VkScan *scan, VkStoreRef ref)
+static void
+end_scan(FlatScan *state)
 {
-	FlatScan   *state;
-	Buffer		buffer = vk_page_try(scan->index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
-									 BUFFER_LOCK_SHARE);
-	BlockNumber block;
-
-	if (buffer == InvalidBuffer)
-		return;
-	scan->stats->pages++;
-	block = VkPageGetFlatHead(BufferGetPage(buffer))->first;
-	vk_page_release(buffer);
-
-	state = begin_scan(scan, ref);
-	while (block != InvalidBlockNumber)
-	{
-		block = scan_group(state, block);
-		CHECK_FOR_INTERRUPTS();
-	}
 	if (state->npending > 0)
 		compare_all_pending(state);
-	scan->stats->codes += state->codes;
-	scan->stats->survivors += state->survivors;
+	state->scan->stats->codes += state->codes;
+	state->scan->stats->survivors += state->survivors;
 	if (state->pending != NULL)
 		pfree(state->pending);
 	if (state->row != NULL)
 		pfree(state->row);
 	pfree(state);
+}
+
+/* The split's first group; invalid if there is none, or no split any more. */
+static BlockNumber
+first_group(VkIndex *index, VkStoreRef ref)
+{
+	Buffer		buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
+									 BUFFER_LOCK_SHARE);
+	BlockNumber block = InvalidBlockNumber;
+
+	if (buffer != InvalidBuffer)
+	{
+		block = VkPageGetFlatHead(BufferGetPage(buffer))->first;
+		vk_page_release(buffer);
+	}
+	return block;
+}
+
+void
+vk_flat_collect(VkScan *scan, VkStoreRef ref)
+{
+	BlockNumber block = first_group(scan->index, ref);
+	FlatWork   *work = make_work();
+	FlatScan   *state = begin_scan(scan, ref, work, MAX_PENDING);
+
+	scan->stats->pages++;
+	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
+	{
+		block = scan_group(state, block);
+		vk_page_check_chain(scan->index, visited, block);
+		CHECK_FOR_INTERRUPTS();
+	}
+	end_scan(state);
+	pfree(work);
+}
+
+/* ------------------------------------------------------------------------
+ * Batches: each page is read once for all queries
+ * ------------------------------------------------------------------------ */
+
+typedef struct FlatBatch
+{
+	FlatScan  **states;
+	int			nstates;
+	FlatWork   *work;
+} FlatBatch;
+
+/* A row for all the queries that do not go by codes. */
+static void
+push_row_to_all(void *arg, int slot, const char *elements)
+{
+	FlatBatch  *batch = arg;
+
+	for (int i = 0; i < batch->nstates; i++)
+		if (!(batch->work->copy.group.codec != 0 && batch->states[i]->by_codes))
+			push_row(batch->states[i], slot, elements);
+}
+
+static BlockNumber
+scan_group_batch(FlatBatch *batch, VkIndex *index, VkStoreRef ref, BlockNumber block)
+{
+	Buffer		buffer = vk_page_try(index, block, VK_PAGE_FLAT_GROUP, ref.split_id,
+									 BUFFER_LOCK_SHARE);
+	VkFlatLayout *layout = &batch->work->copy.layout;
+	Page		page = (Page) batch->work->page.data;
+	VkFlatGroup *group;
+	bool		by_rows = false;
+
+	if (buffer == InvalidBuffer)
+		return InvalidBlockNumber;
+	(void) vk_flat_group(index, buffer, layout);
+	memcpy(page, BufferGetPage(buffer), BLCKSZ);
+	vk_page_release(buffer);
+	group = VkPageGetFlatGroup(page);
+	vk_page_prefetch(index, VkPageGetOpaque(page)->next);
+	copy_group(batch->states[0], group);
+	for (int i = 0; i < batch->nstates; i++)
+	{
+		FlatScan   *state = batch->states[i];
+		VkFlatQuery *query = NULL;
+
+		state->by_codes = false;
+		if (group->codec != 0 && state->use_codes)
+		{
+			query = query_code(state, group->codec);
+			state->by_codes = query->usable;
+		}
+		by_rows |= !state->by_codes;
+		if (!state->by_codes)
+			continue;
+		scan_codes(state, block, group, layout, query);
+		if (state->npending > state->max_pending - BLCKSZ / (int) sizeof(int32))
+			make_room(state);
+	}
+	if (by_rows)
+		(void) vk_flat_visit_rows(index, ref.split_id, batch->work->copy.blocks,
+								  group->nslots, batch->states[0]->row, push_row_to_all, batch);
+	return VkPageGetOpaque(page)->next;
+}
+
+/* vk_flat_collect() for many queries, none of them NULL. */
+void
+vk_flat_collect_batch(VkScan **scans, int nscans, VkStoreRef ref)
+{
+	VkIndex    *index = scans[0]->index;
+	BlockNumber block = first_group(index, ref);
+	FlatBatch	batch;
+
+	batch.work = make_work();
+	batch.nstates = nscans;
+	batch.states = palloc(sizeof(FlatScan *) * nscans);
+	for (int i = 0; i < nscans; i++)
+		batch.states[i] = begin_scan(scans[i], ref, batch.work, MAX_PENDING_IN_BATCH);
+	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
+	{
+		block = scan_group_batch(&batch, index, ref, block);
+		vk_page_check_chain(index, visited, block);
+		CHECK_FOR_INTERRUPTS();
+	}
+	for (int i = 0; i < nscans; i++)
+		end_scan(batch.states[i]);
+	pfree(batch.states);
+	pfree(batch.work);
 }

@@ -143,10 +143,11 @@ vk_flat_vacuum(VkVacuum *vacuum, VkStoreRef ref)
 	VkFlatLayout layout = {0};
 	BlockNumber block = first_group(vacuum->index, ref, &head);
 
-	while (block != InvalidBlockNumber)
+	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
 	{
 		vacuum_delay_point_compat();
 		block = vacuum_group(vacuum, ref, block, &layout);
+		vk_page_check_chain(vacuum->index, visited, block);
 	}
 }
 
