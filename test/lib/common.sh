@@ -151,7 +151,7 @@ wrap_server() {
 copy_tests() {
 	mkdir -p "$SUITE_DIR" "$RUN_DIR/home"
 	rm -rf "$SUITE_DIR/test" "$SUITE_DIR/expected"
-	cp -a "$SRC_DIR/test" "$SRC_DIR/expected" "$SUITE_DIR/"
+	cp -a "$SRC_DIR/test" "$SRC_DIR/expected" "$SRC_DIR/README.md" "$SUITE_DIR/"
 	[ "$(id -un)" = "$PG_USER" ] || {
 		chown -R "$PG_USER" "$SUITE_DIR/test" "$SUITE_DIR/expected" "$RUN_DIR/home"
 		chown "$PG_USER" "$SUITE_DIR"
