@@ -27,6 +27,7 @@ typedefs_of() { # folder ...
 {
 	typedefs_of src kafka_bgworker test $(ls -d bench 2>/dev/null)
 	typedefs_of "$("${PG_CONFIG:-pg_config}" --includedir-server)"
+	printf "%s\n" PGconn PGresult
 	[ ! -d /usr/include/librdkafka ] || typedefs_of /usr/include/librdkafka
 	printf '%s\n' bool FILE va_list size_t ssize_t off_t pid_t time_t pthread_t intptr_t uintptr_t \
 		{u,}int{8,16,32,64}_t socklen_t sigset_t sig_atomic_t sigjmp_buf jmp_buf \
