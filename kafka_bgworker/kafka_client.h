@@ -17,6 +17,8 @@
 
 #include "utils/timestamp.h"
 
+#include "compat/pgcompat.h"
+
 #define VK_KAFKA_SLICE_MS	100
 #define VK_KAFKA_MAX_TOPIC	249 /* bytes of a topic's name */
 
@@ -55,8 +57,8 @@ extern TimestampTz vk_kafka_deadline(int milliseconds);
 extern int	vk_kafka_slice(VkKafkaClient *client, TimestampTz deadline, const char *doing);
 
 /* Raises an error of librdkafka's with a matching SQLSTATE. */
-extern void vk_kafka_raise(VkKafkaClient *client, rd_kafka_resp_err_t code, const char *doing)
-			pg_attribute_noreturn();
+pg_noreturn extern void vk_kafka_raise(VkKafkaClient *client, rd_kafka_resp_err_t code,
+									   const char *doing);
 
 /* Partitions of a topic; 0 when it does not exist. */
 extern int	vk_kafka_topic_partitions(VkKafkaClient *client, const char *topic,

@@ -8,6 +8,7 @@
 #ifndef VK_WORKER_H
 #define VK_WORKER_H
 
+#include "compat/pgcompat.h"
 #include "kafka_bgworker/apply.h"
 #include "kafka_bgworker/consumer.h"
 #include "kafka_bgworker/stream_catalog.h"
@@ -66,6 +67,6 @@ extern void vk_worker_set_state(VkWorker *worker, VkWorkerState state);
 extern void vk_worker_set_error(VkWorker *worker, VkWorkerState state, const char *sqlstate, const char *text);
 extern void vk_worker_publish(VkWorker *worker, bool count_batch);
 extern void vk_worker_event(VkWorker *worker, const char *kind, const char *detail);
-extern void vk_worker_fail(VkWorker *worker, const char *sqlstate, const char *text) pg_attribute_noreturn();
+pg_noreturn extern void vk_worker_fail(VkWorker *worker, const char *sqlstate, const char *text);
 
 #endif							/* VK_WORKER_H */

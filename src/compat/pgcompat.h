@@ -21,11 +21,6 @@
 #include "varatt.h"
 #endif
 
-/* pg_noreturn, a prefix, replaced pg_attribute_noreturn(), 28f04984f0c (18). */
-#if PG_VERSION_NUM >= 180000
-#define pg_attribute_noreturn() __attribute__((noreturn))
-#endif
-
 /* One check for every class of object, c727f511bd7 (16). */
 #if PG_VERSION_NUM >= 160000
 #define vk_server_aclcheck(server, role, mode) \

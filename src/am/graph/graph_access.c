@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 
 #include "am/graph/graph_private.h"
+#include "compat/pgcompat.h"
 
 /* Graphs a backend remembers. */
 #define STATES		8
@@ -31,7 +32,7 @@ vk_graph_layout(const VkIndexInfo *info, VkGraphLayout *lay)
 						 VK_GRAPH_PAGE_BYTES);
 }
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 report_graph(VkGraph *graph, BlockNumber block, const char *what)
 {
 	ereport(ERROR,
