@@ -10,10 +10,6 @@
 
 #include "am/sparse/sparse_page.h"
 
-/* Segments of about the same size that are made one, by inserts and by VACUUM. */
-#define VK_SPARSE_FANIN			4
-#define VK_SPARSE_VACUUM_FANIN	2
-
 /* A segment or log of which more than this part is dead is written anew. */
 #define VK_SPARSE_DEAD_PART		5
 
@@ -190,10 +186,23 @@ extern bool vk_sparse_builder_full(VkSparseBuilder *builder);
 extern void vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment);
 
 /* sparse_merge.c.  The merge lock keeps all but inserts and searches out. */
+
+/* Which segments become one. */
+typedef struct VkMergePolicy
+{
+	int			fanin;			/* so many, with what they join */
+	int			larger;			/* each at most so many times as large as what it joins */
+} VkMergePolicy;
+
+extern const VkMergePolicy vk_sparse_insert_policy;
+extern const VkMergePolicy vk_sparse_vacuum_policy; /* fewer segments, more copying */
+
 extern void vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref);
 extern bool vk_sparse_merge_try_lock(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_merge_unlock(VkIndex *index, VkStoreRef ref);
-extern void vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, int fanin);
+extern void vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, VkMergePolicy policy);
+extern void vk_sparse_merge_segments(VkIndex *index, VkStoreRef ref,
+									 VkMergePolicy policy);
 extern void vk_sparse_merge_compact(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref);
 

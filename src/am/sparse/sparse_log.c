@@ -260,7 +260,7 @@ vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 	pages = vk_sparse_append(index, ref, tid, (const VkSparsevec *) value);
 	if (pages >= Max(1, vk_sparse_log_limit / (BLCKSZ / 1024)) && vk_sparse_merge_try_lock(index, ref))
 	{
-		vk_sparse_merge_log(index, ref, VK_SPARSE_FANIN);
+		vk_sparse_merge_log(index, ref, vk_sparse_insert_policy);
 		vk_sparse_merge_unlock(index, ref);
 	}
 	return pages >= 0;

@@ -46,6 +46,9 @@ typedef struct MergeTarget
 	VkSparseSegment segments[VK_SPARSE_HEAD_ROOM];
 } MergeTarget;
 
+const VkMergePolicy vk_sparse_insert_policy = {4, 2};
+const VkMergePolicy vk_sparse_vacuum_policy = {2, 8};
+
 void
 vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref)
 {
@@ -457,12 +460,13 @@ compare_live(const void *a, const void *b)
 }
 
 /*
- * Chooses the segments to merge with `rows` more: as long as there are
- * `fanin - 1` that are not much larger than what they would join, so that a
- * row is copied once per factor of fanin.
+ * Chooses the segments to merge with `rows` more, or, if that is 0, with the
+ * smallest: as long as there are as many as the policy wants that are not much
+ * larger than what they would join, so that a row is copied once per factor of
+ * fanin.
  */
 static void
-choose_segments(VkSparseView *view, uint64 rows, int fanin, MergeSources *sources)
+choose_segments(VkSparseView *view, uint64 rows, VkMergePolicy policy, MergeSources *sources)
 {
 	int			candidates = 0;
 
@@ -474,6 +478,11 @@ choose_segments(VkSparseView *view, uint64 rows, int fanin, MergeSources *source
 			view->segments[candidates++] = view->segments[i];
 	}
 	qsort(view->segments, candidates, sizeof(VkSparseSegment), compare_live);
+	if (rows == 0 && candidates > 0)
+	{
+		sources->count = 1;
+		rows = Max(1, view->segments[0].documents - view->segments[0].dead);
+	}
 	for (;;)
 	{
 		uint64		sum = rows;
@@ -483,12 +492,12 @@ choose_segments(VkSparseView *view, uint64 rows, int fanin, MergeSources *source
 		{
 			uint64		live = view->segments[next].documents - view->segments[next].dead;
 
-			if (live > 2 * rows || sum + live > VK_SPARSE_SEGMENT_DOCS)
+			if (live > policy.larger * rows || sum + live > VK_SPARSE_SEGMENT_DOCS)
 				break;
 			sum += live;
 			next++;
 		}
-		if (next - sources->count < fanin - 1)
+		if (next - sources->count < policy.fanin - 1)
 			return;
 		sources->count = next;
 		rows = sum;
@@ -496,11 +505,10 @@ choose_segments(VkSparseView *view, uint64 rows, int fanin, MergeSources *source
 }
 
 /*
- * Makes the log a segment, together with others if there are `fanin` of about
- * its size.  Caller holds the merge lock.
+ * Makes the log a segment, together with others as the policy wants.  Caller holds the merge lock.
  */
 void
-vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, int fanin)
+vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, VkMergePolicy policy)
 {
 	MergeSources sources;
 	VkSparseView view;
@@ -509,8 +517,25 @@ vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, int fanin)
 	vk_sparse_merge_cleanup(index, ref);
 	if (!seal_log(index, ref, &sources.log) || !vk_sparse_head_view(index, ref, &view))
 		return;
-	choose_segments(&view, Max(1, sources.log.rows), fanin, &sources);
+	choose_segments(&view, Max(1, sources.log.rows), policy, &sources);
 	merge(index, ref, &sources);
+	pfree(view.segments);
+}
+
+/* Makes small segments one.  Caller holds the merge lock. */
+void
+vk_sparse_merge_segments(VkIndex *index, VkStoreRef ref, VkMergePolicy policy)
+{
+	MergeSources sources;
+	VkSparseView view;
+
+	memset(&sources, 0, sizeof(sources));
+	vk_sparse_merge_cleanup(index, ref);
+	if (!vk_sparse_head_view(index, ref, &view))
+		return;
+	choose_segments(&view, 0, policy, &sources);
+	if (sources.count > 1)
+		merge(index, ref, &sources);
 	pfree(view.segments);
 }
 

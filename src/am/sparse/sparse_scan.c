@@ -311,13 +311,17 @@ compare_bands(SegmentScan *segment)
 	{
 		float		low = current_cut(segment);
 		bool		in_order;
-		int			found;
+		int			found = segment->documents;
 
-		if (low == -INFINITY && wanted < segment->documents)
-			low = vk_sparse_scores_rank(scores, segment->documents, high, wanted, heap);
 		if (low >= high)
 			return true;
-		found = segment->kernel->select(scores, segment->documents, low, high, candidates);
+		if (low != -INFINITY)
+			found = segment->kernel->select(scores, segment->documents, low, high, candidates);
+		/* The threshold may come from rows that are nothing like the best of these. */
+		if (found > 2 * wanted + BAND_EXTRA)
+			low = vk_sparse_scores_rank(scores, segment->documents, high, wanted, heap);
+		if (found > 2 * wanted + BAND_EXTRA || low == -INFINITY)
+			found = segment->kernel->select(scores, segment->documents, low, high, candidates);
 		/* Many are faster compared as they lie than sorted. */
 		in_order = found < segment->documents / 8 + 64;
 		if (in_order)
@@ -689,10 +693,6 @@ static uint32
 search_view(VkScan *scan, const SparseQuery *query, uint32 split_id, VkSparseView *view,
 			VkSparseReader *reader)
 {
-	if (!search_log(scan, query, split_id, &view->open))
-		return view->open.number;
-	if (!search_log(scan, query, split_id, &view->sealed))
-		return view->sealed.number;
 	/* The largest promises the best threshold for the others. */
 	qsort(view->segments, view->count, sizeof(VkSparseSegment), compare_documents);
 	for (int i = 0; i < view->count; i++)
@@ -701,6 +701,10 @@ search_view(VkScan *scan, const SparseQuery *query, uint32 split_id, VkSparseVie
 			!search_segment(scan, query, split_id, &view->segments[i], reader))
 			return view->segments[i].number;
 	}
+	if (!search_log(scan, query, split_id, &view->open))
+		return view->open.number;
+	if (!search_log(scan, query, split_id, &view->sealed))
+		return view->sealed.number;
 	return 0;
 }
 

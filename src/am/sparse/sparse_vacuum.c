@@ -191,14 +191,16 @@ log_is_due(const VkSparseView *view, int64 live, int64 removed)
 }
 
 /*
- * Merges the log if it is due, and writes anew what has many dead rows.
+ * Merges the log if it is due, else small segments, and writes anew what has many dead rows.
  * Caller holds the merge lock.
  */
 static void
 tidy(VkIndex *index, VkStoreRef ref, bool merge_log)
 {
 	if (merge_log)
-		vk_sparse_merge_log(index, ref, VK_SPARSE_VACUUM_FANIN);
+		vk_sparse_merge_log(index, ref, vk_sparse_vacuum_policy);
+	else
+		vk_sparse_merge_segments(index, ref, vk_sparse_vacuum_policy);
 	vk_sparse_merge_compact(index, ref);
 }
 
