@@ -109,6 +109,11 @@ def sections(run):
         ('index MB', 'index_mb')])
     yield '## Growth', table(select(results, 'growth'), columns + [
         ('how', 'algorithm'), ('rows', 'rows_in_table'), ('recall@10', 'recall'), ('CPU µs', 'server_cpu_us')])
+    yield '## Kafka to index', table(select(results, 'ingest'), columns + [
+        ('broker', 'broker'), ('points', 'points'), ('dim', 'dim'), ('points/s', 'points_per_s'),
+        ('worker CPU µs per point', 'cpu_us_per_point'), ('WAL bytes per point', 'wal_bytes_per_point')])
+    yield '## Read your own write through Kafka', table(select(results, 'latency'), columns + [
+        ('broker', 'broker'), ('points', 'points'), ('p50 ms', 'p50_ms'), ('max ms', 'max_ms')])
 
 
 def pictures(run, directory):

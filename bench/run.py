@@ -21,6 +21,7 @@ import sys
 import numpy as np
 
 import datasets
+import kafka
 import server
 import systems
 from datasets import DataError
@@ -29,7 +30,7 @@ EF_SWEEP = (10, 20, 40, 80, 160, 320)
 SELECTIVITIES = (0.001, 0.01, 0.1, 0.5)
 PARTS = 100
 LIMIT_BYTES = 50e6
-EXPERIMENTS = ('exact', 'ann', 'filter', 'writes', 'growth')
+EXPERIMENTS = ('exact', 'ann', 'filter', 'writes', 'growth', 'kafka')
 
 
 def report(line):
@@ -51,7 +52,8 @@ class Run:
         self.rows.append(row)
         report(' '.join(f'{key}={row[key]}' for key in ('experiment', 'dataset', 'system', 'algorithm', *facts)
                         if key in row) + ' ' + ' '.join(f'{key}={value}' for key, value in measures.items()
-                                                        if key in ('recall', 'qps', 'server_cpu_us', 'build_s', 'seconds')))
+                                                        if key in ('recall', 'qps', 'server_cpu_us', 'build_s', 'seconds',
+                                                                    'points_per_s', 'p50_ms')))
 
     def build(self, experiment, system, dataset, algorithm, options=None):
         """True if the index is there now; its measures are a row of their own."""
@@ -247,6 +249,37 @@ def growth(run, found, directory):
         run.interleave('growth', cases)
 
 
+class Points:
+    """What stands in the place of a data set in rows of the experiment kafka."""
+    name = 'points'
+    metric = 'l2'
+
+    def __init__(self, rows, dim):
+        self.rows = rows
+        self.dim = dim
+
+
+def ingest(run, found):
+    """Kafka to index, when --kafka names a broker."""
+    vektonn = next((system for system in found if system.name == 'vektonn'), None)
+    if vektonn is None or not run.args.kafka:
+        report('kafka is left out: ' + ('no vektonn' if run.args.kafka else 'give --kafka HOST:PORT or --kafka mock'))
+        return
+    vektonn.use()
+    points = Points(run.args.kafka_points, run.args.dim)
+    broker = None
+    try:
+        broker = kafka.Broker(run.args.kafka)
+        rate, latency = kafka.measure(broker, points.rows, points.dim)
+        run.add('ingest', points, vektonn, 'flat', rate, broker=run.args.kafka)
+        run.add('latency', points, vektonn, 'flat', latency, broker=run.args.kafka)
+    except (systems.Absent, DataError) as reason:
+        report(f'kafka is left out: {reason}')
+    finally:
+        if broker:
+            broker.close()
+
+
 # ---- the whole
 
 def generated(path, **options):
@@ -316,6 +349,8 @@ def parse_arguments():
     parser.add_argument('--filter-queries', type=int, default=100)
     parser.add_argument('--inserts', type=int, default=1000)
     parser.add_argument('--growth', type=numbers, default=[10000, 30000, 100000, 300000])
+    parser.add_argument('--kafka', help='HOST:PORT of a broker, or mock')
+    parser.add_argument('--kafka-points', type=int, default=50000)
     parser.add_argument('--growth-dim', type=int, default=64)
     args = parser.parse_args()
     for name in args.experiments.split(','):
@@ -344,6 +379,8 @@ def main():
             write_results(run, found, args.out)
         if name == 'growth':
             growth(run, found, args.work)
+        if name == 'kafka':
+            ingest(run, found)
     write_results(run, found, args.out)
     report(f'{len(run.rows)} results in {args.out}.json and {args.out}.csv')
 

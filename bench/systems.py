@@ -31,7 +31,7 @@ class PgSystem:
         self.use(default_database)
         if not server.value(f"SELECT 1 FROM pg_available_extensions WHERE name = '{extension}'"):
             raise Absent(f'the extension {extension} is not installed in this server')
-        server.sql(f'DROP DATABASE IF EXISTS {self.database}')
+        server.sql(f'DROP DATABASE IF EXISTS {self.database} WITH (FORCE)')
         server.sql(f'CREATE DATABASE {self.database}')
         self.use()
         server.sql(f'CREATE EXTENSION IF NOT EXISTS {extension} CASCADE')
