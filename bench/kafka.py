@@ -13,6 +13,7 @@ from systems import Absent
 
 CHUNK = 1000
 LATENCY_POINTS = 30
+CONSUME_LIMIT_S = 180
 
 
 class Broker:
@@ -71,14 +72,14 @@ def consume_backlog(points):
     stream = server.value('SELECT stream_name FROM vektonn.stream_status LIMIT 1')
     pid, cpu = None, 0.0
     while True:
-        row = server.sql('SELECT pid, upserted FROM vektonn.stream_status')[0]
+        row = server.sql('SELECT pid, next_offset, last_error FROM vektonn.stream_status')[0]
         if row[0]:
             pid = int(row[0])
-            cpu = server.process_cpu(pid)
+            cpu = max(cpu, server.process_cpu(pid))
         if row[1] and int(row[1]) >= points:
             break
-        if time.monotonic() - start > 600:
-            raise DataError(f'stream {stream} has applied {row[1]} of {points} points after 10 minutes')
+        if time.monotonic() - start > CONSUME_LIMIT_S:
+            raise DataError(f'stream {stream} is at offset {row[1]} of {points} after {CONSUME_LIMIT_S} s: {row[2]}')
         time.sleep(0.05)
     seconds = time.monotonic() - start
     count = int(server.value(f'SELECT count(*) FROM {table}'))

@@ -145,7 +145,7 @@ def ann(run, dataset, found):
         if 'hnsw' in system.algorithms(dataset) and run.build('ann', system, dataset, 'hnsw'):
             for ef in run.args.ef:
                 cases.append(({'k': 10, 'ef': ef, **run.hnsw}, dataset, system, 'hnsw',
-                              query_case(system, dataset, 'hnsw', 10, ef)))
+                              query_case(system, dataset, 'hnsw', 10, ef, run.args.queries)))
     run.interleave('ann', cases)
 
 
@@ -345,6 +345,7 @@ def parse_arguments():
     parser.add_argument('--ef', type=numbers, default=list(EF_SWEEP))
     parser.add_argument('--rows', type=int, default=100000, help='of generated data sets')
     parser.add_argument('--dim', type=int, default=128)
+    parser.add_argument('--queries', type=int, help='use only the first queries for approximate search')
     parser.add_argument('--exact-queries', type=int, default=100)
     parser.add_argument('--filter-queries', type=int, default=100)
     parser.add_argument('--inserts', type=int, default=1000)
