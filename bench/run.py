@@ -191,7 +191,7 @@ def filters(run, dataset, found):
         if 'hnsw' in system.algorithms(dataset) and \
                 run.build('filter', system, dataset, 'hnsw', {**run.hnsw, 'split': ['part']}):
             for where in ('part = 3', 'part IN (3, 4, 5)'):
-                cases.append(({'k': 10, 'ef': 40, 'where': where, 'selectivity': where.count(',') + 1 / PARTS, 'split': 'part'},
+                cases.append(({'k': 10, 'ef': 40, 'where': where, 'selectivity': (where.count(',') + 1) / PARTS, 'split': 'part'},
                               dataset, system, 'hnsw', filtered_case(system, dataset, 'hnsw', where, queries)))
     run.interleave('filter', cases)
 

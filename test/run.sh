@@ -10,6 +10,7 @@
 #   tap        crash, standby, Kafka, dump and whatever needs whole servers (test/t)
 #   drivers    client libraries (test/drivers)
 #   demo       make demo runs to its end
+#   bench      the benchmark on tiny data (bench/smoke)
 #   fuzz       the readers of the types under libFuzzer for FUZZ_SECONDS (test/fuzz)
 # and for a developer:
 #   dev-regress [name ...]   regression tests in the dev cluster, which stays up
@@ -22,7 +23,7 @@ source "$(dirname "$0")/lib/common.sh"
 source "$(dirname "$0")/lib/cluster.sh"
 source "$(dirname "$0")/lib/suites.sh"
 
-ALL_SUITES=${VK_SUITES:-gates build unit regress kernels isolation tap drivers demo fuzz}
+ALL_SUITES=${VK_SUITES:-gates build unit regress kernels isolation tap drivers demo bench fuzz}
 SUITE_TIMEOUT=${VK_SUITE_TIMEOUT:-1200}
 
 accept() {
@@ -90,7 +91,7 @@ accept) accept "$@"; exit ;;
 dev-stop) pg_paths; dev_stop; exit ;;
 --inner) pg_paths; "suite_$1"; exit ;;
 all) need=test ;;
-gates | build | unit | regress | kernels | isolation | tap | drivers | demo | fuzz | dev-regress | one) need=build ;;
+gates | build | unit | regress | kernels | isolation | tap | drivers | demo | bench | fuzz | dev-regress | one) need=build ;;
 *) die "no suite is called $suite" ;;
 esac
 

@@ -13,7 +13,7 @@ driver_tests() { names test/drivers '*' | grep -v '^README' || true; }
 # A suite is part of 'all' as soon as its folder holds a test.
 suite_has_tests() {
 	case $1 in
-	gates | build | regress | demo) true ;;
+	gates | build | regress | demo | bench) true ;;
 	kernels) grep -q '"vektonn.kernel"' "$SRC_DIR/src/guc.c" && [ -n "$(other_kernels)" ] ;;
 	unit) names test/unit c | grep -q '_test$' ;;
 	isolation) [ -n "$(names test/specs spec)" ] ;;
@@ -205,6 +205,11 @@ suite_drivers() {
 # What the README tells a newcomer to type works to the end.
 suite_demo() {
 	run_counted demo demo "$LOG_DIR/demo.log" env KEEP=0 "$SRC_DIR/demo/demo.sh"
+}
+
+# The benchmark on tiny data: every figure is there, and what is exact is right.
+suite_bench() {
+	run_counted bench smoke "$LOG_DIR/bench-smoke.log" "$SRC_DIR/bench/smoke"
 }
 
 suite_fuzz() {
