@@ -26,6 +26,11 @@ grep -qF "$version" CHANGELOG.md || complain "CHANGELOG.md says nothing about $v
 for folder in $(files -path './src/*/*.c' | cut -d/ -f1,2 | sort -u | grep -v '^src/util$') kafka_bgworker; do
 	[ -f "$folder/README.md" ] || complain "$folder has no README.md"
 done
+# Links between pages lead somewhere.
+while IFS=: read -r page link; do
+	target=$(dirname "$page")/${link%%#*}
+	[[ $link =~ ^(https?:|#) ]] || [ -e "$target" ] || complain "$page: nothing is at $link"
+done < <(grep -oE '\]\([^) ]+\)' /dev/null $(files -name '*.md') | sed 's/](\(.*\))$/\1/')
 for gate in test/ci/*.sh; do
 	grep -q "$(basename "$gate")" test/ci/README.md || complain "test/ci/README.md does not explain $gate"
 	[ -x "$gate" ] || complain "$gate is not executable"
