@@ -150,10 +150,10 @@ wrap_server() {
 # pg_regress writes beside its expected files: tests run from a copy.
 copy_tests() {
 	mkdir -p "$SUITE_DIR" "$RUN_DIR/home"
-	rm -rf "$SUITE_DIR/test" "$SUITE_DIR/expected"
-	cp -a "$SRC_DIR/test" "$SRC_DIR/expected" "$SRC_DIR/README.md" "$SUITE_DIR/"
+	rm -rf "$SUITE_DIR/test" "$SUITE_DIR/expected" "$SUITE_DIR/docs"
+	cp -a "$SRC_DIR/test" "$SRC_DIR/expected" "$SRC_DIR/docs" "$SRC_DIR/README.md" "$SUITE_DIR/"
 	[ "$(id -un)" = "$PG_USER" ] || {
-		chown -R "$PG_USER" "$SUITE_DIR/test" "$SUITE_DIR/expected" "$RUN_DIR/home"
+		chown -R "$PG_USER" "$SUITE_DIR/test" "$SUITE_DIR/expected" "$SUITE_DIR/docs" "$RUN_DIR/home"
 		chown "$PG_USER" "$SUITE_DIR"
 	}
 }
