@@ -13,6 +13,7 @@
 #   make bench           speed against whatever of pgvector, hnswlib and Faiss is there; bench/README.md
 #   make bench-kernels   speed of the distance kernels beside memory bandwidth
 #   make fuzz          the fuzz targets of test/fuzz, FUZZ_SECONDS=15 each
+#   make soak          streams through 50 kills of worker, server and broker, with a real broker
 #   make asan            with address and undefined-behaviour sanitizers
 #   make test-assert     on a PostgreSQL with assertions, built from source once
 #   make valgrind        under valgrind, on the same PostgreSQL
@@ -42,7 +43,7 @@ EXTRA_CLEAN = sql/vektonn--*.sql build
 
 # The entry points below must run where PostgreSQL is not installed yet.
 .DEFAULT_GOAL := all
-ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz \
+ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz soak \
                  format dist demo demo-psql demo-stop
 ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
@@ -168,6 +169,9 @@ bench:
 	bench/report.py bench/results/latest.json --docs bench/results
 fuzz:
 	test/run.sh fuzz
+# Exactly once, at length: a million messages through a real broker, 50 kills (VK_MESSAGES, VK_KILLS).
+soak:
+	VK_SOAK=1 VK_SUITE_TIMEOUT=7200 test/run.sh one 063_stream_crash
 format:
 	test/ci/format.sh
 dist:

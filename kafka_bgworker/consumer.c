@@ -81,6 +81,7 @@ add_notice(VkConsumer *consumer, VkNoticeKind kind, int32_t partition, int64_t o
 	notice->kind = kind;
 	notice->partition = partition;
 	notice->offset = offset;
+	notice->vague = false;
 	notice->text[0] = '\0';
 	return notice;
 }
@@ -96,12 +97,21 @@ vk_consumer_notice(VkConsumer *consumer, VkNotice *notice)
 	return true;
 }
 
+/* Errors that say no more than that there is one, behind which the reason is soon forgotten. */
+static bool
+is_vague(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || error == RD_KAFKA_RESP_ERR__TRANSPORT ||
+		error == RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
 static void
 error_callback(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
 	VkConsumer *consumer = opaque;
 	VkNotice   *notice = add_notice(consumer, VK_NOTICE_ERROR, -1, -1);
 
+	notice->vague = is_vague(code);
 	snprintf(notice->text, sizeof(notice->text), "%s: %s", rd_kafka_err2str(code), reason);
 }
 
@@ -408,13 +418,6 @@ vk_consumer_ask_offsets(VkConsumer *consumer, int tag, const VkPartitionOffset *
 	return start_question(consumer, QUESTION_OFFSETS, tag);
 }
 
-/* Errors that stay until somebody changes something; all others pass by themselves. */
-static bool
-is_config_error(rd_kafka_resp_err_t error)
-{
-	return error == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-}
-
 void
 vk_consumer_answer(VkConsumer *consumer, VkAnswer *answer)
 {
@@ -425,7 +428,7 @@ vk_consumer_answer(VkConsumer *consumer, VkAnswer *answer)
 	if (consumer->error)
 	{
 		answer->kind = VK_ANSWER_ERROR;
-		answer->config = is_config_error(consumer->error);
+		answer->vague = is_vague(consumer->error);
 		snprintf(answer->text, sizeof(answer->text), "%s", rd_kafka_err2str(consumer->error));
 	}
 	else if (consumer->question == QUESTION_PARTITIONS)

@@ -34,6 +34,7 @@ typedef struct VkNotice
 	VkNoticeKind kind;
 	int32_t		partition;
 	int64_t		offset;
+	bool		vague;			/* an error that others explain */
 	char		text[256];
 } VkNotice;
 
@@ -57,7 +58,7 @@ typedef struct VkAnswer
 	int			tag;			/* of the question */
 	int			partition_count;	/* of the topic, or of offsets */
 	VkPartitionOffset *offsets; /* until the next question; -1: no message that late */
-	bool		config;			/* error: does not go away by itself */
+	bool		vague;			/* an error that notices explain */
 	char		text[256];
 } VkAnswer;
 

@@ -165,7 +165,10 @@ vk_stream_read(int64 stream_id)
 			" CASE WHEN options ? 'permanent_columns' THEN ARRAY(SELECT jsonb_array_elements_text(options -> 'permanent_columns')) END,"
 			" CASE WHEN options ? 'columns' THEN ARRAY(SELECT jsonb_array_elements_text(options -> 'columns')) END,"
 			" options ->> 'vector_column', options ->> 'unknown_fields' = 'error', (options ->> 'batch_messages')::int,"
-			" stream_name, md5(ROW(target::oid, server, topic, format, key_columns, start, on_error, workers, loading, options, stream_name)::text)"
+			" stream_name, md5(ROW(target::oid, server, topic, format, key_columns, start, on_error, workers, loading, options, stream_name,"
+			"  (SELECT (f.oid, f.srvoptions) FROM pg_catalog.pg_foreign_server f WHERE f.srvname = server),"
+			"  ARRAY(SELECT (m.umuser, m.umoptions)::text FROM pg_catalog.pg_user_mapping m, pg_catalog.pg_foreign_server f"
+			"   WHERE f.srvname = server AND m.umserver = f.oid ORDER BY m.umuser))::text)"
 			" FROM vektonn.stream WHERE stream_id = $1 AND enabled AND home = vektonn._database_identity()",
 			1, types, values, NULL, SPI_OK_SELECT);
 	return SPI_processed == 1 ? stream_of_row() : NULL;

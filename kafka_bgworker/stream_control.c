@@ -459,15 +459,19 @@ may_need_alone(Oid dboid)
 	return vk_database_ownercheck(dboid, GetUserId());
 }
 
-/* Whether a statement may take away what streams need, so that they are looked at again. */
+/* Whether a statement may change or take away what streams need, so that they are looked at again. */
 static bool
-may_end_streams(Node *statement)
+may_concern_streams(Node *statement)
 {
 	switch (nodeTag(statement))
 	{
 		case T_DropStmt:
 		case T_DropOwnedStmt:
 		case T_AlterOwnerStmt:
+		case T_AlterForeignServerStmt:
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_DropUserMappingStmt:
 			return true;
 		default:
 			return false;
@@ -511,10 +515,10 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only, ProcessUtili
 	{
 		bool		committed_prepared = IsA(statement, TransactionStmt) &&
 			castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
-		bool		ends = may_end_streams(statement);
+		bool		concerns = may_concern_streams(statement);
 
 		run_utility(pstmt, query, read_only, context, params, environment, dest, completion);
-		if (ends && vk_stream_shmem() != NULL && database_has_workers())
+		if (concerns && vk_stream_shmem() != NULL && database_has_workers())
 			request_discovery_at_commit();
 		if (committed_prepared && vk_stream_shmem() != NULL)
 			vk_stream_request(MyDatabaseId);

@@ -47,10 +47,11 @@
 
 #define BATCH_BYTES				(16 * 1024 * 1024)
 #define NAP_MS					10000
-#define PARTITIONS_EVERY_MS		30000	/* looks for partitions that were added */
+#define PARTITIONS_EVERY_MS		10000	/* looks for partitions that were added */
 #define ASK_AGAIN_MS			1000	/* after an error */
 #define REASSIGN_PAUSE_MS		50	/* lets messages of the assignment before run out */
 #define GROUP_COMMIT_EVERY_MS	1000
+#define LEAVE_MS				1000	/* for the launcher to hear that a stream is not wanted */
 #define CAUTIOUS_AFTER_STARTS	2
 
 /* Tags of questions. */
@@ -247,6 +248,17 @@ start_anew(void)
 	proc_exit(0);
 }
 
+/* Ends because the stream should not run; the launcher hears of it soon. */
+static void
+leave(void)
+{
+	lock_slot();
+	worker.slot->failures = 0;
+	worker.slot->next_start = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LEAVE_MS);
+	unlock_slot();
+	proc_exit(0);
+}
+
 /*
  * The stream
  */
@@ -303,13 +315,15 @@ read_stream_again(bool assign_anew)
 
 	vk_worker_begin(&worker);
 	if (!OidIsValid(get_extension_oid("vektonn", true)))
-		start_anew();
+		leave();
 	stream = vk_stream_read(worker.stream->stream_id);
 	if (stream)
 		partitions = vk_stream_read_partitions(stream, worker.number, &count);
 	vk_worker_commit();
 
-	if (stream == NULL || strcmp(stream->fingerprint, worker.stream->fingerprint) != 0)
+	if (stream == NULL)
+		leave();
+	if (strcmp(stream->fingerprint, worker.stream->fingerprint) != 0)
 		start_anew();
 	worker.stream = stream;
 	if (assign_anew || !same_partitions(partitions, count))
@@ -345,7 +359,7 @@ open_stream(int64 stream_id)
 	vk_worker_begin(&worker);
 	worker.stream = OidIsValid(get_extension_oid("vektonn", true)) ? vk_stream_read(stream_id) : NULL;
 	if (worker.stream == NULL)
-		start_anew();
+		leave();
 	worker.target = vk_stream_target(worker.stream);
 	server = vk_kafka_server_oid(worker.stream->server, worker.target->owner);
 	worker.applier = vk_applier_create(worker.target, worker.stream->format);
@@ -611,6 +625,14 @@ take_seeks(const VkAnswer *answer)
 	pfree(later);
 }
 
+/* An error of the broker's; one that explains nothing does not hide one that does. */
+static void
+set_broker_error(const char *text, bool vague)
+{
+	if (!vague || worker.slot->state != VK_STATE_RETRYING || worker.slot->error[0] == '\0')
+		vk_worker_set_error(&worker, VK_STATE_RETRYING, "08000", text);
+}
+
 static void
 take_answer(void)
 {
@@ -622,8 +644,7 @@ take_answer(void)
 		case VK_ANSWER_NONE:
 			return;
 		case VK_ANSWER_ERROR:
-			vk_worker_set_error(&worker, VK_STATE_RETRYING, "08000",
-								psprintf("%s (topic \"%s\")", answer.text, worker.stream->topic));
+			set_broker_error(psprintf("%s (topic \"%s\")", answer.text, worker.stream->topic), answer.vague);
 			worker.ask_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ASK_AGAIN_MS);
 			return;
 		case VK_ANSWER_PARTITIONS:
@@ -703,7 +724,7 @@ take_notices(void)
 			case VK_NOTICE_ERROR:
 				if (partition)
 					partition_error(partition, notice.text);
-				vk_worker_set_error(&worker, VK_STATE_RETRYING, "08000", notice.text);
+				set_broker_error(notice.text, notice.vague);
 				/* Only a question answered tells that it is over. */
 				worker.ask_at = Min(worker.ask_at, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ASK_AGAIN_MS));
 				break;

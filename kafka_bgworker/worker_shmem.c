@@ -95,7 +95,7 @@ vk_stream_wake_launcher(void)
 	LWLockRelease(shmem->lock);
 }
 
-/* Asks the launcher to look at the streams of a database. */
+/* Asks the launcher to look at the streams of a database, and its workers to look at theirs. */
 void
 vk_stream_request(Oid dboid)
 {
@@ -111,6 +111,14 @@ vk_stream_request(Oid dboid)
 		shmem->discover_all = true;
 	else
 		shmem->requests[shmem->request_count++] = dboid;
+	for (int i = 0; i < shmem->slot_count; i++)
+	{
+		if (shmem->slots[i].in_use && shmem->slots[i].dboid == dboid && shmem->slots[i].latch)
+		{
+			shmem->slots[i].wake = true;
+			SetLatch(shmem->slots[i].latch);
+		}
+	}
 	wake_launcher_locked(shmem);
 	LWLockRelease(shmem->lock);
 }
