@@ -58,6 +58,18 @@ path_is_impossible(const IndexPath *path)
 		(path->indexorderbys == NIL && path->indexclauses == NIL);
 }
 
+/* Whether the average split's rows are on shared pages: one page tells. */
+static bool
+are_splits_small(VkIndex *index, const IndexOptInfo *opt)
+{
+	double		splits;
+
+	if (index->info.nsplit_columns == 0)
+		return false;
+	splits = vk_meta_splits_made(index);
+	return (double) opt->pages * BLCKSZ / Max(splits, 1) <= VK_TINY_MAX_BYTES;
+}
+
 /* Rows that will be asked of the index. */
 static double
 rows_wanted(PlannerInfo *root, IndexPath *path, double index_rows)
@@ -115,19 +127,14 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	rows = clamp_row_est(*selectivity * opt->tuples);
 	wanted = path->indexorderbys == NIL ? rows : rows_wanted(root, path, rows);
 	index->store->cost(&index->info, rows, wanted, &seconds, pages);
-	index_close(rel, NoLock);
 
 	/* small splits are read row by row, whatever the store would do */
-	if (index->info.nsplit_columns > 0)
+	if (are_splits_small(index, opt))
 	{
-		double		shared = opt->pages * *selectivity;
-
-		if (*pages < shared)
-		{
-			seconds += (shared - *pages) * SECONDS_PER_SHARED_PAGE;
-			*pages = shared;
-		}
+		*pages = Max(*pages, opt->pages * *selectivity);
+		seconds = Max(seconds, *pages * SECONDS_PER_SHARED_PAGE);
 	}
+	index_close(rel, NoLock);
 
 	/* reading all of it: passes with growing k, the last one sorts */
 	passes = rows > wanted ? log(rows / wanted) / log(4.0) : 0;

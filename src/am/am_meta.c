@@ -236,3 +236,14 @@ vk_meta_new_split_id(VkIndex *index)
 	vk_edit_commit_release(&edit);
 	return id;
 }
+
+/* How many splits have been made: not fewer than there are. */
+uint32
+vk_meta_splits_made(VkIndex *index)
+{
+	Buffer		buffer = vk_page_read(index, VK_META_BLOCK, VK_PAGE_META, 0, BUFFER_LOCK_SHARE);
+	uint32		next = VkPageGetMeta(BufferGetPage(buffer))->next_split_id;
+
+	vk_page_release(buffer);
+	return next - 1;
+}

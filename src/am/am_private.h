@@ -170,6 +170,7 @@ typedef struct VkMatches
 /* am_meta.c */
 extern void vk_meta_create(VkIndex *index, ForkNumber fork);
 extern uint32 vk_meta_new_split_id(VkIndex *index);
+extern uint32 vk_meta_splits_made(VkIndex *index);
 extern void vk_index_describe(Relation rel, VkIndexInfo *info);
 
 /* am_options.c; the options of algorithm = hnsw, and what they are if not given */

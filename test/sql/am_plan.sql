@@ -77,3 +77,10 @@ CREATE OPERATOR CLASS am_wrong_ops FOR TYPE int4 USING vektonn AS OPERATOR 6 = (
 SELECT opcname, amvalidate(c.oid) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 	WHERE amname = 'vektonn' AND opcname = 'am_wrong_ops' ORDER BY opcintype::regtype::text;
 DROP OPERATOR FAMILY am_wrong_ops USING vektonn CASCADE;
+-- all rows of an index of few large splits: the index
+CREATE TABLE am_large (id int, a int, v vector(200));
+INSERT INTO am_large SELECT i, i % 3, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 200) j)::vector
+	FROM generate_series(1, 3000) i;
+CREATE INDEX am_large_i ON am_large USING vektonn (v, a);
+ANALYZE am_large;
+SELECT * FROM am_plan($q$SELECT id FROM am_large ORDER BY v <-> $1 LIMIT 10$q$);
