@@ -1,0 +1,52 @@
+# Point-in-time recovery brings an index back to the state of a restore point;
+# an unlogged index is empty after a crash and takes rows again.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(has_archiving => 1, allows_streaming => 1);
+$primary->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\n");
+$primary->start;
+$primary->safe_psql('postgres', 'CREATE EXTENSION vektonn');
+$primary->safe_psql('postgres', slurp_file("$ENV{VK_SRC_DIR}/test/lib/am_property.sql"));
+my $fill = 'INSERT INTO t SELECT i, i % 5, NULL, am_vector(40)::vector FROM generate_series(%d, %d) i;';
+$primary->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, a int, b text, v vector(40));'
+	  . 'CREATE INDEX i ON t USING vektonn (v vector_l2_ops, a);' . sprintf($fill, 1, 300));
+$primary->backup('base');
+$primary->safe_psql('postgres', sprintf($fill, 301, 3000)
+	  . 'DELETE FROM t WHERE id % 3 = 0; UPDATE t SET a = 7 WHERE id < 100;');
+$primary->safe_psql('postgres', 'VACUUM t');
+my $rows = $primary->safe_psql('postgres', 'SELECT count(*) FROM t');
+$primary->safe_psql('postgres', "SELECT pg_create_restore_point('here')");
+$primary->safe_psql('postgres', 'DELETE FROM t WHERE a = 1;' . sprintf($fill, 10001, 10300));
+$primary->safe_psql('postgres', 'VACUUM t');
+$primary->safe_psql('postgres', 'SELECT pg_switch_wal()');
+
+my $restored = PostgreSQL::Test::Cluster->new('restored');
+$restored->init_from_backup($primary, 'base', has_restoring => 1);
+$restored->append_conf('postgresql.conf', "recovery_target_name = 'here'\nrecovery_target_action = 'promote'\n");
+$restored->start;
+$restored->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
+is($restored->safe_psql('postgres', 'SELECT count(*) FROM t'), $rows, 'the rows of the restore point');
+is($restored->safe_psql('postgres', "SELECT vektonn.check_index('i') >= $rows"), 't', 'check_index');
+is($restored->safe_psql('postgres', "SELECT am_compare_some('t', '<->', 40, 'vector', 10)"), '', 'same answers');
+$restored->safe_psql('postgres', sprintf($fill, 20001, 20500));
+is($restored->safe_psql('postgres', "SELECT am_compare_some('t', '<->', 40, 'vector', 10)"), '', 'and after more rows');
+
+$primary->safe_psql('postgres', 'CREATE UNLOGGED TABLE u (LIKE t); CREATE INDEX iu ON u USING vektonn (v vector_l2_ops, a);'
+	  . 'INSERT INTO u SELECT * FROM t;');
+my $pid = $primary->{_pid};
+$primary->kill9;
+usleep(100_000) while kill(0, $pid);
+usleep(300_000);
+$primary->start;
+is($primary->safe_psql('postgres', "SELECT count(*), vektonn.check_index('iu') FROM u"), '0|0',
+	'an unlogged index is empty after a crash');
+$primary->safe_psql('postgres', 'INSERT INTO u SELECT * FROM t');
+is($primary->safe_psql('postgres', "SELECT am_compare_some('u', '<->', 40, 'vector', 5)"), '', 'and takes rows again');
+done_testing();
