@@ -34,7 +34,7 @@ include $(PGXS)
 ifneq ($(findstring clang,$(shell $(CC) --version)),)
 override CFLAGS := $(filter-out -fexcess-precision=standard -Wimplicit-fallthrough=3 \
 	-Wno-format-truncation -Wno-stringop-truncation -Wcast-function-type \
-	-Wmissing-variable-declarations -Wshadow=compatible-local,$(CFLAGS)) -Wimplicit-fallthrough -Wno-ignored-attributes
+	-Wmissing-variable-declarations -Wshadow=compatible-local,$(CFLAGS)) -Wimplicit-fallthrough -Wno-ignored-attributes -Wno-psabi
 endif
 
 # Objects depend on the flags they were built with, libraries and scripts on the list of

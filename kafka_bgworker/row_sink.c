@@ -372,8 +372,12 @@ put_text(VkRowSink *sink, int column, const char *string, size_t len)
 		return vk_sink_error(sink, "22021", "string for column \"%s\" is not valid UTF-8", column_name(sink, column));
 	if (GetDatabaseEncoding() != PG_UTF8)
 	{
-		string = pg_any_to_server(string, len, PG_UTF8);
-		len = strlen(string);
+		char	   *converted = pg_any_to_server(string, len, PG_UTF8);
+
+		/* The same bytes, without a zero byte behind them, in an SQL_ASCII database. */
+		if (converted != string)
+			len = strlen(converted);
+		string = converted;
 	}
 	return put(sink, column, PointerGetDatum(cstring_to_text_with_len(string, len)), false);
 }

@@ -84,7 +84,7 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 
 	for (int i = 0; i < code_dim; i++)
 	{
-		int			coord = per_unit > 0 ? (int) __builtin_irintf(query[i] * per_unit) : 0;
+		int			coord = per_unit > 0 ? (int) rintf(query[i] * per_unit) : 0;
 
 		coords[i] = (uint8) coord;
 		negatives[i] = coord < 0 ? -coord : 0;

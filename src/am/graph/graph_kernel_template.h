@@ -18,17 +18,19 @@ typedef int32 VkInt16v __attribute__((vector_size(64), aligned(4), may_alias));
 #define CV(p)	(*(const VkFloat16v *) (p))
 
 /* One butterfly of width h < LANES inside a register. */
-#define BUTTERFLY(v, h, swap, sign) \
+#define BUTTERFLY(v, ...)	BUTTERFLY_STEP(v, __VA_ARGS__)
+#define BUTTERFLY_STEP(v, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11, s12, s13, s14, s15, sign) \
 	do { \
-		VkFloat16v swapped = __builtin_shuffle(v, (VkInt16v) swap); \
+		VkFloat16v swapped = __builtin_shufflevector(v, v, s0, s1, s2, s3, s4, s5, s6, s7, \
+													 s8, s9, s10, s11, s12, s13, s14, s15); \
 		v = swapped + (VkFloat16v) ((VkInt16v) (v) ^ (VkInt16v) sign); \
 	} while (0)
 
 #define S	((int32) 0x80000000)
-static const VkInt16v swap1 = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14};
-static const VkInt16v swap2 = {2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13};
-static const VkInt16v swap4 = {4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11};
-static const VkInt16v swap8 = {8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7};
+#define SWAP1	1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14
+#define SWAP2	2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
+#define SWAP4	4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11
+#define SWAP8	8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7
 static const VkInt16v sign1 = {0, S, 0, S, 0, S, 0, S, 0, S, 0, S, 0, S, 0, S};
 static const VkInt16v sign2 = {0, 0, S, S, 0, 0, S, S, 0, 0, S, S, 0, 0, S, S};
 static const VkInt16v sign4 = {0, 0, 0, 0, S, S, S, S, 0, 0, 0, 0, S, S, S, S};
@@ -43,10 +45,10 @@ hadamard(float *x, int n, float scale)
 	{
 		VkFloat16v	v = CV(x + i) * scale;
 
-		BUTTERFLY(v, 1, swap1, sign1);
-		BUTTERFLY(v, 2, swap2, sign2);
-		BUTTERFLY(v, 4, swap4, sign4);
-		BUTTERFLY(v, 8, swap8, sign8);
+		BUTTERFLY(v, SWAP1, sign1);
+		BUTTERFLY(v, SWAP2, sign2);
+		BUTTERFLY(v, SWAP4, sign4);
+		BUTTERFLY(v, SWAP8, sign8);
 		V(x + i) = v;
 	}
 	for (int h = LANES; h < n; h *= 2)

@@ -17,7 +17,7 @@
 #include <math.h>
 
 #include "am/graph/graph_space.h"
-#include "types/elem.h"
+#include "types/types.h"
 
 #define ALPHA_L2		1.2f	/* on squared distances */
 #define ALPHA_IP		1.0f
