@@ -37,3 +37,25 @@ VACUUM h;
 SELECT vektonn.check_index('h_v');
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM h ORDER BY v <-> (SELECT v FROM g WHERE id = 17) LIMIT 10000) x;
 SELECT algorithm, metric, type, dimensions, row_count, splits, levels > 1 AS has_levels FROM vektonn.index_info('h_v');
+-- in strict order nothing comes after something farther away; else everything comes
+CREATE FUNCTION graph_disorder() RETURNS TABLE(n bigint, late bigint) LANGUAGE sql AS $$
+  SELECT count(*), count(*) FILTER (WHERE d < before)
+  FROM (SELECT d, lag(d) OVER () AS before FROM
+        (SELECT v <-> '[1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,8]' AS d FROM g ORDER BY 1 LIMIT 100000) x) y $$;
+SET vektonn.ef_search = 10;
+SELECT n = 3000 FROM graph_disorder();
+SET vektonn.strict_order = on;
+SELECT n <= 3000, late FROM graph_disorder();
+RESET vektonn.strict_order;
+RESET vektonn.ef_search;
+-- options
+CREATE INDEX ON g USING vektonn (v vector_l2_ops) WITH (algorithm = hnsw, m = 1);
+CREATE INDEX ON g USING vektonn (v vector_l2_ops) WITH (m = 16);
+SET vektonn.ef_search = 10001;
+-- how much memory a build takes
+ANALYZE g;
+SELECT vektonn.build_memory('g') BETWEEN 3000 * 700 AND 3000 * 1000;
+SELECT vektonn.build_memory('g', 'id');
+SELECT vektonn.graph_row_bytes(0, 16001, 16);
+DROP TABLE g, h;
+DROP FUNCTION graph_disorder;

@@ -188,7 +188,7 @@ add_point(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
 		{
 			MemoryContext old = MemoryContextSwitchTo(build->context);
 
-			vk_mem_insert(&build->graph, data, size, tid, build->index->info.ef_construction);
+			vk_mem_insert(&build->graph, data, size, tid, vk_graph_beam(&build->index->info));
 			MemoryContextSwitchTo(old);
 			return;
 		}

@@ -6,8 +6,8 @@
  * A node wants its whole vector and long codes in one slot, and many slots on
  * a page.  In this order: the vector inline if it fits beside codes of
  * VK_CODE_MIN_DIM; as many slots a page as codes of 5/8 of the dimensions
- * leave; the longest codes that keep this number.  Vectors that do not fit go
- * on in further slots.
+ * leave; the longest codes that keep this number.  Vectors that do not fit, and
+ * sparse ones, which have any length, have a page and go on in further slots.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,6 @@
 /* id, bias, scale, gen */
 #define EDGE_BYTES			13
 
-/* A sparse vector of this size stays inline: two slots a page. */
-#define SPARSE_SLOTS_PER_PAGE	2
 
 static int
 edges_size(int edges, int code_dim)
@@ -80,15 +78,12 @@ layout_inline(VkGraphLayout *lay, int edges, int page_bytes)
 static void
 layout_spanning(VkGraphLayout *lay, int edges, int page_bytes)
 {
-	lay->slots_per_page = lay->elem == VK_ELEM_SPARSE ? SPARSE_SLOTS_PER_PAGE : 1;
-	lay->code_dim = Min(lay->nav_dim, VK_CODE_WANTED_DIM);
+	lay->slots_per_page = 1;
+	lay->code_dim = Min(lay->nav_dim, lay->elem == VK_ELEM_SPARSE ? VK_CODE_MAX_DIM : VK_CODE_WANTED_DIM);
 	while (edges > VK_EDGE_GROUP && edges_size(edges, lay->code_dim) > page_bytes * 3 / 4)
 		edges -= VK_EDGE_GROUP;
-	if (edges > VK_EDGE_GROUP)
-		lay->slots_per_page = 1;
 	lay->max_edges = edges;
-	lay->payload_inline = ROUND_DOWN(page_bytes / lay->slots_per_page, 32) -
-		edges_size(edges, lay->code_dim);
+	lay->payload_inline = ROUND_DOWN(page_bytes, 32) - edges_size(edges, lay->code_dim);
 	lay->spans = true;
 }
 

@@ -83,7 +83,7 @@ StaticAssertDecl(VK_LINK_HEADER == 16, "link header is 16 bytes");
 #define VK_CODE_MAX_DIM		1024
 
 /* sparsevec is hashed to this many dimensions for its codes. */
-#define VK_SKETCH_DIM		512
+#define VK_SKETCH_DIM		1024
 
 #define VK_MAX_LEVEL		7
 #define VK_LEVEL_FANOUT		32

@@ -75,6 +75,17 @@ vk_graph_wants_center(const VkGraphLayout *lay)
 /* The varlena as a point; allocates a copy for sparse vectors only. */
 extern void vk_graph_point(const VkSpace *space, const struct varlena *value, VkPoint *point);
 
+/*
+ * The beam of an insertion.  One of 3/4 of ef_construction costs 0.000 to 0.005 of
+ * recall (measured on two real data sets) and saves a quarter of the time: each
+ * node in it has been compared exactly, and all its neighbours by estimates.
+ */
+static inline int
+vk_graph_beam(const VkIndexInfo *info)
+{
+	return Max(info->ef_construction * 3 / 4, 4);
+}
+
 /* graph_insert.c */
 extern bool vk_graph_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 							const struct varlena *value);

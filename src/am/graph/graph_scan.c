@@ -32,6 +32,9 @@ int			vk_graph_ef_search = 0;
 /* A beam of ef visits a little more than ef nodes, in random order. */
 #define EXHAUSTIVE_PART		8
 
+/* A beam takes some 150 bytes per entry, and inserting into a long one is slow. */
+#define MAX_BEAM			200000
+
 typedef struct GraphScan
 {
 	VkScan	   *scan;
@@ -149,7 +152,7 @@ bool
 vk_graph_is_exact(const VkGraphLayout *lay, double rows, double ef)
 {
 	return rows / lay->slots_per_page <= EXACT_PAGES || rows <= EXACT_ROWS ||
-		ef > rows / EXHAUSTIVE_PART;
+		ef > rows / EXHAUSTIVE_PART || ef > MAX_BEAM;
 }
 
 /* The beam of this pass, or 0 if everything is to be read. */
@@ -197,6 +200,7 @@ collect_search(GraphScan *gs, int ef)
 		if (visited->more != VK_NODE_NONE)
 			offer_links(gs, visited->id, visited->more, visited->rank);
 	}
+	vk_search_trim(search);
 	gs->scan->stats->rows += search->hops - hops;
 	gs->scan->stats->codes += (search->hops - hops) * gs->graph.lay->max_edges;
 	gs->scan->stats->survivors += search->hops - hops;

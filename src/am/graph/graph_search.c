@@ -19,6 +19,9 @@
 #define VISITED_FIRST		256
 #define ARENA_CHUNK			(256 * 1024)
 
+/* Working memory for a beam up to this is kept from one search to the next. */
+#define TRIM_BEAM			10000
+
 /* How many times ef nodes one expects to visit. */
 #define SEEN_PER_EF			4
 
@@ -62,6 +65,22 @@ vk_search_set(VkGraphSearch *search, const VkPoint *query)
 	vk_space_rotate(search->space, query, search->query_rotated);
 	vk_code_table_build(search->space->codes, &search->table, search->query_rotated,
 						search->space->lay.code_dim, search->table_memory);
+}
+
+void
+vk_search_trim(VkGraphSearch *search)
+{
+	if (search->beam_allocated <= TRIM_BEAM)
+		return;
+	pfree(search->beam);
+	pfree(search->seen);
+	pfree(search->visited);
+	search->beam = NULL;
+	search->seen = NULL;
+	search->beam_allocated = search->nbeam = search->nvisited = 0;
+	search->seen_allocated = search->seen_count = search->seen_mask = 0;
+	search->visited_allocated = 0;
+	search->visited = NULL;
 }
 
 void *
@@ -150,8 +169,10 @@ vk_search_grow_seen(VkGraphSearch *search)
 void
 vk_search_grow_visited(VkGraphSearch *search)
 {
-	search->visited_allocated *= 2;
-	search->visited = repalloc(search->visited, sizeof(VkVisited) * search->visited_allocated);
+	search->visited_allocated = Max(search->visited_allocated * 2, VISITED_FIRST);
+	search->visited = search->visited == NULL ?
+		palloc(sizeof(VkVisited) * search->visited_allocated) :
+		repalloc(search->visited, sizeof(VkVisited) * search->visited_allocated);
 }
 
 /*

@@ -119,6 +119,9 @@ extern void vk_search_init(VkGraphSearch *search, const VkSpace *space);
 
 /* Sets the point to search for; it must stay valid.  Forgets kept points. */
 extern void vk_search_set(VkGraphSearch *search, const VkPoint *query);
+
+/* Gives back what an unusually wide beam took; ends the use of visited. */
+extern void vk_search_trim(VkGraphSearch *search);
 extern void *vk_arena_alloc(VkArena *arena, Size size);
 extern void vk_arena_reset(VkArena *arena);
 extern void vk_search_begin(VkGraphSearch *search, int ef);

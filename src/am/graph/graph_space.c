@@ -19,8 +19,13 @@
 #include "am/graph/graph_space.h"
 #include "types/types.h"
 
-#define ALPHA_L2		1.2f	/* on squared distances */
-#define ALPHA_IP		1.0f
+/*
+ * A candidate is left out if one chosen is nearer to it, by this factor on
+ * squared distances, than the node itself.  Measured: DiskANN's 1.2 loses 0.015
+ * of recall on cosine of texts, and wins 0.003 on images; by inner product
+ * only 1 works.
+ */
+#define PRUNE_ALPHA		1.0f
 
 /* Each sparse element goes to this many places of the sketch. */
 #define SKETCH_HASHES	2
@@ -41,7 +46,7 @@ vk_space_init(VkSpace *space, const VkGraphLayout *lay, uint64 seed)
 	space->seed = seed;
 	vk_rotation_init(&space->rotation, lay->nav_dim, seed,
 					 palloc(VK_ROTATION_SIZE(lay->nav_dim)));
-	space->alpha = lay->ip ? ALPHA_IP : ALPHA_L2;
+	space->alpha = PRUNE_ALPHA;
 	space->center = palloc0(sizeof(float) * lay->nav_dim);
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "common/pg_prng.h"
+#include "fmgr.h"
 
 #include "am/graph/graph_private.h"
 
@@ -38,6 +39,31 @@ graph_cost(const VkIndexInfo *info, double rows, double k, double *seconds, doub
 	hops = Min(hops, Max(rows, 1));
 	*seconds = hops * (SECONDS_PER_HOP + SECONDS_PER_BYTE * lay.slot_size);
 	*pages = hops;
+}
+
+PG_FUNCTION_INFO_V1(vk_graph_row_bytes);
+
+/* Bytes of a graph per row, for vektonn.build_memory(): element type, dimension, m. */
+Datum
+vk_graph_row_bytes(PG_FUNCTION_ARGS)
+{
+	int32		elem = PG_GETARG_INT32(0);
+	int32		dim = PG_GETARG_INT32(1);
+	int32		m = PG_GETARG_INT32(2);
+	VkGraphLayout lay;
+	int			slots = 1;
+
+	if (elem < VK_ELEM_FLOAT4 || elem > VK_ELEM_SPARSE || dim < 1 ||
+		(elem != VK_ELEM_SPARSE && dim > VK_MAX_DIM) || m < 2 || m > 100)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no graph of dimension %d with m = %d", dim, m),
+				 errdetail("Valid dimensions are 1 to %d, valid values of m are 2 to 100.",
+						   VK_MAX_DIM)));
+	vk_graph_layout_init(&lay, (VkElem) elem, VK_METRIC_L2, dim, m, VK_GRAPH_PAGE_BYTES);
+	if (lay.spans && elem != VK_ELEM_SPARSE && vk_graph_dense_size(&lay) > lay.payload_inline)
+		slots += (vk_graph_dense_size(&lay) - lay.payload_inline - 1) / VK_LINK_CAPACITY(&lay) + 1;
+	PG_RETURN_FLOAT8((double) slots * lay.slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT);
 }
 
 const VkStoreOps vk_graph_store = {

@@ -1,0 +1,34 @@
+-- algorithm = hnsw
+
+CREATE FUNCTION vektonn.graph_row_bytes(elem integer, dimension integer, m integer) RETURNS float8
+	AS 'MODULE_PATHNAME', 'vk_graph_row_bytes' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vektonn.graph_row_bytes(integer, integer, integer) IS
+	'bytes a row takes in a graph, on pages and while it is built';
+
+CREATE FUNCTION vektonn.build_memory("table" regclass, "column" name DEFAULT NULL, m integer DEFAULT 16)
+	RETURNS bigint LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	col record;
+	tuples float8;
+BEGIN
+	SELECT a.attname, a.atttypmod, t.typname INTO col
+	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+	WHERE a.attrelid = "table" AND a.attnum > 0 AND NOT a.attisdropped
+		AND t.typname IN ('vector', 'halfvec', 'sparsevec')
+		AND t.typnamespace = (SELECT e.extnamespace FROM pg_extension e WHERE e.extname = 'vektonn')
+		AND ("column" IS NULL OR a.attname = "column")
+	ORDER BY a.attnum LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'table % has no % to index', "table",
+			CASE WHEN "column" IS NULL THEN 'vector column' ELSE format('vector column "%s"', "column") END
+			USING ERRCODE = 'undefined_column';
+	END IF;
+	SELECT CASE WHEN reltuples >= 0 THEN reltuples ELSE 0 END INTO tuples FROM pg_class WHERE oid = "table";
+	RETURN (tuples * vektonn.graph_row_bytes(
+		CASE col.typname WHEN 'vector' THEN 0 WHEN 'halfvec' THEN 1 ELSE 2 END,
+		greatest(col.atttypmod, 1), m))::bigint;
+END $$;
+COMMENT ON FUNCTION vektonn.build_memory(regclass, name, integer) IS
+	'maintenance_work_mem with which CREATE INDEX ... WITH (algorithm = hnsw) stays in memory, for the rows ANALYZE counted';
