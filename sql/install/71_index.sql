@@ -98,7 +98,12 @@ CREATE FUNCTION vektonn._quoted(names text[]) RETURNS text
 	RETURN (SELECT string_agg(quote_ident(n), ', ' ORDER BY o) FROM unnest(names) WITH ORDINALITY u (n, o));
 COMMENT ON FUNCTION vektonn._quoted(text[]) IS 'a list of identifiers';
 
-CREATE FUNCTION vektonn._create_table(index vektonn.index_def, source vektonn.data_source, table_schema name, table_name text) RETURNS regclass
+CREATE FUNCTION vektonn._key(index vektonn.index_def) RETURNS text[]
+	LANGUAGE sql IMMUTABLE
+	RETURN index.id_attributes || ARRAY(SELECT a FROM unnest(index.shard_attributes) a WHERE a <> ALL (index.id_attributes));
+COMMENT ON FUNCTION vektonn._key(vektonn.index_def) IS 'the columns of an index''s key: its id attributes, and the shard attributes PostgreSQL wants in the key of a partitioned table';
+
+CREATE FUNCTION vektonn._create_table(index vektonn.index_def, source vektonn.data_source, table_schema name, table_name text, shards integer) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF table_schema IS NULL THEN
@@ -107,16 +112,21 @@ BEGIN
 	ELSIF octet_length(table_name) > 63 THEN
 		RAISE EXCEPTION 'table name "%" is too long', table_name USING ERRCODE = 'name_too_long', HINT = 'Say table_name => ''...''.';
 	END IF;
-	EXECUTE format('CREATE TABLE %I.%I (%s, %I %s(%s) NOT NULL, PRIMARY KEY (%s))', table_schema, table_name,
+	EXECUTE format('CREATE TABLE %I.%I (%s, %I %s(%s) NOT NULL, PRIMARY KEY (%s))%s', table_schema, table_name,
 		(SELECT string_agg(format('%I %s NOT NULL', a.n, vektonn._sql_type(a.t)), ', ' ORDER BY a.o)
 			FROM unnest(source.attribute_names, source.attribute_types) WITH ORDINALITY a (n, t, o)),
 		index.vector_column, vektonn._vector_type(source), source.vector_dimension,
-		vektonn._quoted(index.id_attributes));
+		vektonn._quoted(vektonn._key(index)),
+		CASE WHEN index.shard_attributes <> '{}' THEN format(' PARTITION BY HASH (%s)', vektonn._quoted(index.shard_attributes)) END);
+	FOR shard IN 0 .. CASE WHEN index.shard_attributes = '{}' THEN -1 ELSE shards - 1 END LOOP
+		EXECUTE format('CREATE TABLE %I.%I PARTITION OF %I.%I FOR VALUES WITH (MODULUS %s, REMAINDER %s)', table_schema,
+			left(table_name, 55) || '_shard' || shard, table_schema, table_name, shards, shard);
+	END LOOP;
 	EXECUTE format('COMMENT ON TABLE %I.%I IS %L', table_schema, table_name,
 		format('vektonn index %s, version %s', index.name, index.version));
 	RETURN format('%I.%I', table_schema, table_name)::regclass;
 END $$;
-COMMENT ON FUNCTION vektonn._create_table(vektonn.index_def, vektonn.data_source, name, text) IS 'makes the table of an index';
+COMMENT ON FUNCTION vektonn._create_table(vektonn.index_def, vektonn.data_source, name, text, integer) IS 'makes the table of an index, and its shards';
 
 -- An existing table serves when its columns hold what the data source sends.
 CREATE FUNCTION vektonn._check_table(index vektonn.index_def, source vektonn.data_source) RETURNS void
@@ -185,7 +195,7 @@ CREATE FUNCTION vektonn.create_index(index_name text, index_version text, data_s
 	algorithm text DEFAULT 'L2', params jsonb DEFAULT '{}', id_attributes text[] DEFAULT NULL, split_attributes text[] DEFAULT '{}',
 	table_name text DEFAULT NULL, target regclass DEFAULT NULL, vector_column name DEFAULT 'vector',
 	start text DEFAULT 'earliest', on_error text DEFAULT 'dead_letter', workers integer DEFAULT 1,
-	table_schema name DEFAULT current_schema()) RETURNS regclass
+	table_schema name DEFAULT current_schema(), shard_attributes text[] DEFAULT '{}', shards integer DEFAULT NULL) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -201,9 +211,13 @@ BEGIN
 	index.algorithm := $5;
 	index.params := coalesce($6, '{}');
 	index.split_attributes := coalesce($8, '{}');
-	index.shard_attributes := '{}';
+	index.shard_attributes := coalesce($16, '{}');
+	IF (index.shard_attributes = '{}') <> ($17 IS NULL) OR $17 NOT BETWEEN 1 AND 1024 OR $17 IS NOT NULL AND $10 IS NOT NULL THEN
+		RAISE EXCEPTION 'shard_attributes and shards belong together' USING ERRCODE = 'invalid_parameter_value',
+			DETAIL = 'An index has 1 to 1024 shards, in a table of its own.';
+	END IF;
 	index.id_attributes := coalesce($7, (SELECT array_agg(p ORDER BY o) FROM unnest(source.permanent_attributes) WITH ORDINALITY u (p, o)
-		WHERE p <> ALL (index.split_attributes)), source.permanent_attributes);
+		WHERE p <> ALL (index.split_attributes || coalesce($16, '{}'))), source.permanent_attributes);
 	index.vector_column := coalesce($11, 'vector');
 	PERFORM vektonn._check_index(index, source);
 	SELECT a.metric, a.with_options INTO index.metric, with_options FROM vektonn._algorithm($5, index.params, source.sparse) a;
@@ -212,7 +226,7 @@ BEGIN
 	END IF;
 	index.created_table := $10 IS NULL;
 	IF index.created_table THEN
-		index.target := vektonn._create_table(index, source, $15, coalesce($9, vektonn._table_name($1, $2)));
+		index.target := vektonn._create_table(index, source, $15, coalesce($9, vektonn._table_name($1, $2)), $17);
 		PERFORM vektonn._copy_points(index, source);
 	ELSE
 		index.target := $10;
@@ -238,7 +252,7 @@ BEGIN
 		NOT EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1 AND i.is_current), index.created_table);
 	RETURN index.target;
 END $$;
-COMMENT ON FUNCTION vektonn.create_index(text, text, text, text, text, jsonb, text[], text[], text, regclass, name, text, text, integer, name) IS
+COMMENT ON FUNCTION vektonn.create_index(text, text, text, text, text, jsonb, text[], text[], text, regclass, name, text, text, integer, name, text[], integer) IS
 	'makes an index of a data source: a table, or an existing one given as target, its vektonn index, and its stream';
 
 CREATE FUNCTION vektonn.drop_index(index_name text, index_version text, if_exists boolean DEFAULT false, keep_table boolean DEFAULT false) RETURNS void
@@ -347,7 +361,7 @@ GRANT SELECT ON vektonn.data_sources TO PUBLIC;
 
 CREATE VIEW vektonn.indices WITH (security_invoker = true) AS
 	SELECT i.name, i.version, i.is_current, s.name AS data_source_name, s.version AS data_source_version,
-		i.algorithm, i.params, i.id_attributes, i.split_attributes,
+		i.algorithm, i.params, i.id_attributes, i.split_attributes, i.shard_attributes,
 		CASE WHEN c.oid IS NOT NULL THEN i.target END AS target, i.vector_column, i.stream_name,
 		CASE WHEN c.oid IS NULL THEN 'table dropped' WHEN i.stream_name IS NULL THEN 'no stream' ELSE 'streaming' END AS source,
 		i.owner, i.description

@@ -12,7 +12,10 @@ COMMENT ON FUNCTION vektonn._equal(text[], text, text) IS 'a join condition on c
 CREATE FUNCTION vektonn._apply_statement(index vektonn.index_def, source vektonn.data_source) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	payload text[] := (SELECT array_agg(n) FROM unnest(source.attribute_names || index.vector_column::text) n WHERE n <> ALL (index.id_attributes));
+	payload text[] := (SELECT array_agg(n) FROM unnest(source.attribute_names || index.vector_column::text) n WHERE n <> ALL (vektonn._key(index)));
+	-- A point whose shard attribute has changed lies in another partition, where the conflict is not seen.
+	moved text := CASE WHEN index.shard_attributes <> '{}' THEN format(', moved AS (DELETE FROM %s d USING (SELECT * FROM written w WHERE NOT w.gone) g WHERE %s AND NOT (%s))', index.target,
+		vektonn._equal(index.id_attributes, 'd', 'g'), vektonn._equal(index.shard_attributes, 'd', 'g')) END;
 BEGIN
 	RETURN format($q$
 		WITH point AS MATERIALIZED (
@@ -25,9 +28,9 @@ BEGIN
 				SELECT %4$s FROM written w WHERE w.gone) g WHERE %7$s),
 		tombstoned AS (
 			DELETE FROM %6$s d USING (
-				SELECT p.* FROM point p WHERE p.deleted AND NOT EXISTS (SELECT FROM written w WHERE %8$s)) g WHERE %9$s)
+				SELECT p.* FROM point p WHERE p.deleted AND NOT EXISTS (SELECT FROM written w WHERE %8$s)) g WHERE %9$s)%12$s
 		INSERT INTO %6$s (%10$s) SELECT %10$s FROM written w WHERE NOT w.gone ORDER BY %4$s
-			ON CONFLICT (%4$s) DO UPDATE SET %11$s$q$,
+			ON CONFLICT (%13$s) %11$s$q$,
 		(SELECT string_agg(format('(r.attributes ->> %1$L)::%2$s AS %1$I', a.n, vektonn._sql_type(a.t)), ', ')
 			FROM unnest(source.attribute_names, source.attribute_types) a (n, t)),
 		vektonn._vector_type(source), index.vector_column,
@@ -35,7 +38,8 @@ BEGIN
 		index.target, vektonn._equal(index.id_attributes, 'd', 'g'), vektonn._equal(index.id_attributes, 'w', 'p'),
 		vektonn._equal(source.permanent_attributes, 'd', 'g'),
 		vektonn._quoted(source.attribute_names || index.vector_column::text),
-		(SELECT string_agg(format('%1$I = excluded.%1$I', n), ', ') FROM unnest(payload) n));
+		coalesce('DO UPDATE SET ' || (SELECT string_agg(format('%1$I = excluded.%1$I', n), ', ') FROM unnest(payload) n), 'DO NOTHING'),
+		moved, vektonn._quoted(vektonn._key(index)));
 END $$;
 COMMENT ON FUNCTION vektonn._apply_statement(vektonn.index_def, vektonn.data_source) IS 'the statement that applies uploaded points to an index''s table';
 

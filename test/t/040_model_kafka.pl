@@ -71,6 +71,7 @@ is(sql(q{SELECT count(*) FROM vektonn.stream_status WHERE stream_name = 'QuickSt
 $kafka->topic('Vektonn.Id-1', 1);
 sql(q{SELECT vektonn.create_data_source('Id', '1', 1, '{"id": "Int64", "lang": "String", "n": "Int64"}', '{id,lang}', server => 'kafka_main')});
 sql(q{SELECT vektonn.create_index('Id', '1', 'Id', '1', 'L2', id_attributes => '{id}', split_attributes => '{lang}')});
+sql(q{SELECT vektonn.create_index('IdShards', '1', 'Id', '1', 'L2', id_attributes => '{id}', shard_attributes => '{lang}', shards => 2)});
 my (%model, $n);
 srand(20261120);
 foreach my $batch (1 .. 30)
@@ -97,6 +98,9 @@ is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '30 s')}), 't', 'all appl
 is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM id_1}),
 	join(', ', map { "$_ $model{$_}" } sort keys %model), 'the last write of each id, and no orphan');
 is(sql(q{SELECT count(*) FROM vektonn.search('Id', '1', ARRAY['[0]']::vector[], 100)}), scalar(keys %model), 'the same through the index');
+is(sql(q{SELECT vektonn.wait_for('IdShards', '1', timeout => '30 s')}), 't', 'all applied to the shards');
+is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM idshards_1}),
+	join(', ', map { "$_ $model{$_}" } sort keys %model), 'the same over shards, whatever moved between them');
 sql(q{SELECT vektonn.rebuild_stream('Id 1')});
 is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '30 s')}), 't', 'replayed');
 is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM id_1}),
