@@ -69,17 +69,16 @@ def consume_backlog(points):
     start = time.monotonic()
     table = server.value("SELECT vektonn.create_index('Bench', '1.0', data_source_name => 'Bench', "
                          "data_source_version => '1.0', algorithm => 'L2', id_attributes => '{id}')")
-    stream = server.value('SELECT stream_name FROM vektonn.stream_status LIMIT 1')
     pid, cpu = None, 0.0
     while True:
-        row = server.sql('SELECT pid, next_offset, last_error FROM vektonn.stream_status')[0]
+        row = server.sql('SELECT max(pid), sum(next_offset), max(last_error) FROM vektonn.stream_status')[0]
         if row[0]:
             pid = int(row[0])
             cpu = max(cpu, server.process_cpu(pid))
         if row[1] and int(row[1]) >= points:
             break
         if time.monotonic() - start > CONSUME_LIMIT_S:
-            raise DataError(f'stream {stream} is at offset {row[1]} of {points} after {CONSUME_LIMIT_S} s: {row[2]}')
+            raise DataError(f'the stream has read {row[1]} of {points} points after {CONSUME_LIMIT_S} s: {row[2]}')
         time.sleep(0.05)
     seconds = time.monotonic() - start
     count = int(server.value(f'SELECT count(*) FROM {table}'))

@@ -351,7 +351,8 @@ def parse_arguments():
     parser.add_argument('--inserts', type=int, default=1000)
     parser.add_argument('--growth', type=numbers, default=[10000, 30000, 100000, 300000])
     parser.add_argument('--kafka', help='HOST:PORT of a broker, or mock')
-    parser.add_argument('--kafka-points', type=int, default=50000)
+    parser.add_argument('--kafka-points', type=int, default=15000,
+                        help='the mock broker keeps 5 MB of a partition')
     parser.add_argument('--growth-dim', type=int, default=64)
     args = parser.parse_args()
     for name in args.experiments.split(','):
@@ -365,7 +366,11 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
     found = systems.available(args.systems.split(','), args.work, report)
-    if args.data:
+    functions = {'exact': exact, 'ann': ann, 'filter': filters, 'writes': writes}
+    wanted = args.experiments.split(',')
+    if not set(wanted) & set(functions):
+        data = []
+    elif args.data:
         data = [named(path) for path in args.data]
     else:
         data = [generated(os.path.join(args.work, f'gaussian_{args.rows}_{args.dim}'), generate='gaussian',
@@ -373,8 +378,7 @@ def main():
                 generated(os.path.join(args.work, f'zipf_{args.rows // 4}'), generate='zipf', rows=args.rows // 4,
                           dim=50000, queries=200)]
     run = Run(args)
-    functions = {'exact': exact, 'ann': ann, 'filter': filters, 'writes': writes}
-    for name in args.experiments.split(','):
+    for name in wanted:
         for dataset in data if name in functions else []:
             functions[name](run, dataset, found)
             write_results(run, found, args.out)
