@@ -65,7 +65,9 @@ def main_table(results):
             exact = select(results, 'exact', dataset=dataset, system=system)
             flat = [row for row in exact if row['algorithm'] == 'flat'] or exact
             build = select(results, 'build', dataset=dataset, system=system, algorithm='hnsw')
-            lines.append({'dataset': dataset, 'system': system,
+            first = (runs + exact)[0]
+            title = f"{dataset}: {first['rows_in_table']:,} x {first['dim']:,}, {first['metric']}"
+            lines.append({'dataset': title, 'system': system,
                           'exact': flat[0]['server_cpu_us'] / 1000 if flat else None,
                           'at95': at_recall(runs, 0.95), 'at99': at_recall(runs, 0.99),
                           'build': build[0]['build_cpu_s'] if build else None,
