@@ -263,12 +263,28 @@ leave(void)
  * The stream
  */
 
-/* Takes rows of partitions just read in place of those there are; all are assigned anew. */
+/*
+ * Lets go of the batch at hand.  It must be applied, or its partitions be
+ * assigned anew: messages that are neither would be passed over.
+ */
+static void
+drop_batch(void)
+{
+	worker.message_count = 0;
+	worker.failures = 0;
+	vk_consumer_release(worker.consumer);
+}
+
+/*
+ * Takes rows of partitions just read in place of those there are.  All are
+ * assigned anew, so a batch that waits to be tried again comes again as well.
+ */
 static void
 take_partitions(VkPartition *partitions, int count)
 {
 	TimestampTz soon = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), REASSIGN_PAUSE_MS);
 
+	drop_batch();
 	for (int i = 0; i < worker.partition_count; i++)
 	{
 		if (worker.partitions[i].assigned)
@@ -760,14 +776,6 @@ positions_moved(void)
 	return false;
 }
 
-static void
-drop_batch(void)
-{
-	worker.message_count = 0;
-	worker.failures = 0;
-	vk_consumer_release(worker.consumer);
-}
-
 /* Applies the batch at hand. */
 static void
 apply_batch(void)
@@ -935,10 +943,7 @@ run_loop(void)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 		if (worker.slot->wake)
-		{
-			drop_batch();
 			read_stream_again(false);
-		}
 		take_answer();
 		ask();
 		assign_partitions();

@@ -165,9 +165,10 @@ CREATE VIEW vektonn.stream_status WITH (security_invoker = true) AS
 				THEN 'restored or copied from another database: vektonn.resume_stream() starts it here'
 			WHEN NOT vektonn._launcher_present() THEN 'shared_preload_libraries does not contain vektonn'
 			WHEN c.oid IS NULL THEN 'the target table does not exist'
-			ELSE coalesce(p.last_error, w.last_error)
+			WHEN p.last_error_at >= w.last_error_at OR w.last_error_at IS NULL THEN p.last_error
+			ELSE w.last_error
 		END AS last_error,
-		coalesce(p.last_error_at, w.last_error_at) AS last_error_at
+		greatest(p.last_error_at, w.last_error_at) AS last_error_at
 	FROM vektonn.stream s
 		LEFT JOIN pg_class c ON c.oid = s.target
 		LEFT JOIN vektonn.stream_offset o USING (stream_id)
