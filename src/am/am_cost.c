@@ -21,6 +21,7 @@
 #include "utils/spccache.h"
 
 #include "am/am_private.h"
+#include "compat/pgcompat.h"
 
 /*
  * Planner cost units per second of CPU time.  By default a row of a
@@ -49,12 +50,13 @@
 /*
  * Paths the access method cannot serve: the planner takes any index for an
  * index-only scan of no columns, count(*), but TIDs are only good with a
- * visit to the heap, see am_scan.c.
+ * visit to the heap, see am_scan.c.  Nor is there anything to read of an index
+ * that does not exist.
  */
 static bool
 path_is_impossible(const IndexPath *path)
 {
-	return path->path.pathtype == T_IndexOnlyScan ||
+	return path->path.pathtype == T_IndexOnlyScan || path->indexinfo->hypothetical ||
 		(path->indexorderbys == NIL && path->indexclauses == NIL);
 }
 
@@ -114,6 +116,7 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	if (path_is_impossible(path))
 	{
 		*startup_cost = *total_cost = IMPOSSIBLE_COST;
+		vk_path_disable_compat(&path->path);
 		*selectivity = 1;
 		*correlation = 0;
 		*pages = opt->pages;

@@ -119,4 +119,14 @@ vk_extend_init_fork_compat(Relation rel)
 	index_beginscan(heap, index, snapshot, nkeys, norderbys)
 #endif
 
+/*
+ * Disabled paths are counted, not costed, e2225346465 (18): a path that must
+ * not be taken needs a higher count than one the user switched off.
+ */
+#if PG_VERSION_NUM >= 180000
+#define vk_path_disable_compat(path)	((path)->disabled_nodes = 2)
+#else
+#define vk_path_disable_compat(path)	((void) (path))
+#endif
+
 #endif							/* VK_PGCOMPAT_H */

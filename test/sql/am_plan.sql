@@ -84,3 +84,7 @@ INSERT INTO am_large SELECT i, i % 3, (SELECT array_agg(sin(i * j)) FROM generat
 CREATE INDEX am_large_i ON am_large USING vektonn (v, a);
 ANALYZE am_large;
 SELECT * FROM am_plan($q$SELECT id FROM am_large ORDER BY v <-> $1 LIMIT 10$q$);
+-- nor for a count of all rows when everything else is switched off: an index-only scan would be wrong
+SET enable_seqscan = off;
+SELECT count(*) FROM am_large;
+RESET enable_seqscan;
