@@ -62,6 +62,8 @@ $(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
 src/distance/%.o src/am/graph/graph_%.o: override CFLAGS += -O3 -ffp-contract=off -fno-fast-math -fno-math-errno
 # The flat store's loops only steer its work, they need not round alike.
 src/am/flat/flat_kernel_%.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math
+# The loops over products.
+src/batch/batch_filter.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math
 ifeq ($(host_cpu),x86_64)
 src/distance/kernel_avx2.o: override CFLAGS += -mavx2 -mf16c
 src/distance/kernel_avx512vnni.o: override CFLAGS += -mavx512vnni

@@ -203,24 +203,3 @@ CREATE VIEW vektonn.scan_stats AS SELECT * FROM vektonn.last_scan_stats();
 COMMENT ON VIEW vektonn.scan_stats IS
 	'what the last scan of a vektonn index in this session did: passes over the index; in the last of them splits searched, compact codes read, survivors of their bounds, rows compared exactly; pages accessed';
 GRANT SELECT ON vektonn.scan_stats TO PUBLIC;
-
-CREATE FUNCTION vektonn.knn(index regclass, query_vectors @extschema@.vector[], k integer, filter jsonb DEFAULT NULL,
-	OUT query_number integer, OUT rank integer, OUT distance float8, OUT row_id tid)
-	RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'vk_knn' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000 COST 10000;
-COMMENT ON FUNCTION vektonn.knn(regclass, @extschema@.vector[], integer, jsonb) IS
-	'the k nearest rows of each query vector, by one pass over the index for many queries; row_id is the row''s ctid';
-
-CREATE FUNCTION vektonn.knn(index regclass, query_vectors @extschema@.halfvec[], k integer, filter jsonb DEFAULT NULL,
-	OUT query_number integer, OUT rank integer, OUT distance float8, OUT row_id tid)
-	RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'vk_knn' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000 COST 10000;
-COMMENT ON FUNCTION vektonn.knn(regclass, @extschema@.halfvec[], integer, jsonb) IS
-	'the k nearest rows of each query vector, by one pass over the index for many queries; row_id is the row''s ctid';
-
-CREATE FUNCTION vektonn.knn(index regclass, query_vectors @extschema@.sparsevec[], k integer, filter jsonb DEFAULT NULL,
-	OUT query_number integer, OUT rank integer, OUT distance float8, OUT row_id tid)
-	RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'vk_knn' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000 COST 10000;
-COMMENT ON FUNCTION vektonn.knn(regclass, @extschema@.sparsevec[], integer, jsonb) IS
-	'the k nearest rows of each query vector, by one pass over the index for many queries; row_id is the row''s ctid';

@@ -17,6 +17,7 @@
 #include "access/tupdesc.h"
 #include "distance/distance.h"
 #include "storage/bufmgr.h"
+#include "storage/lock.h"
 #include "types/types.h"
 #include "util/topk.h"
 #include "utils/hsearch.h"
@@ -55,6 +56,8 @@ typedef struct VkIndexInfo
 } VkIndexInfo;
 
 typedef struct VkStoreOps VkStoreOps;
+typedef struct VkBatchOps VkBatchOps;
+struct VkRowSink;
 
 /*
  * A split's store.  The head page is the store's root: allocated by create(),
@@ -107,6 +110,7 @@ typedef struct VkScan
 	double		rows_held;		/* an approximate store adds about how many rows it holds */
 	HTAB	   *returned;		/* uint64 TIDs returned by earlier passes; only if
 								 * ops->approximate, else NULL */
+	struct VkRowSink *sink;		/* not NULL: takes the rows, unsearched; see am_batch.h */
 } VkScan;
 
 /* How stores push candidates. */
@@ -204,9 +208,6 @@ struct VkStoreOps
 	 */
 	void		(*collect) (VkScan *scan, VkStoreRef ref);
 
-	/* Optional: collect() for many queries at once, none of them NULL. */
-	void		(*collect_batch) (VkScan **scans, int nscans, VkStoreRef ref);
-
 	/* Removes the rows vacuum->callback names; counts into vacuum->stats. */
 	void		(*vacuum) (VkVacuum *vacuum, VkStoreRef ref);
 
@@ -241,9 +242,12 @@ struct VkStoreOps
 	 */
 	void		(*cost) (const VkIndexInfo *info, double rows, double k,
 						 double *seconds, double *pages);
+
+	const VkBatchOps *batch;	/* may be NULL: see am_batch.h */
 };
 
 /* am_check.c */
+extern Relation vk_open_index(Oid oid, LOCKMODE lock);
 extern void vk_check_page_seen(VkCheck *check, BlockNumber block);
 extern void vk_check_row_seen(VkCheck *check, ItemPointer tid, BlockNumber block);
 pg_noreturn extern void vk_report_corruption(Relation rel, BlockNumber block, const char *format,...)
@@ -251,6 +255,9 @@ pg_noreturn extern void vk_report_corruption(Relation rel, BlockNumber block, co
 
 /* am_meta.c */
 extern VkIndex *vk_index_open(Relation rel);
+
+/* am_scan.c: of the last scan in this session */
+extern VkScanStats vk_last_scan;
 
 /* am_options.c: called once, when the library is loaded */
 extern void vk_am_init(void);

@@ -243,18 +243,9 @@ extern void vk_nulls_insert(VkIndex *index, Buffer leaf, OffsetNumber offset,
 							ItemPointer tid);
 extern void vk_nulls_vacuum(VkVacuum *vacuum, Buffer leaf, OffsetNumber offset);
 
-/* am_scan.c: of the last scan in this session */
-extern VkScanStats vk_last_scan;
-
 /* am_value.c */
 extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena *value,
 								  Size size);
-
-/* am_check.c */
-extern Relation vk_open_index(Oid oid, LOCKMODE lock);
-
-/* am_scan.c */
-extern void vk_scan_set_conditions(IndexScanDesc desc, const VkConditions *conditions);
 
 /* am_planner.c */
 extern void vk_planner_init(void);

@@ -25,6 +25,7 @@
 #include "utils/float.h"
 #include "utils/memutils.h"
 
+#include "am/am_batch.h"
 #include "am/am_private.h"
 
 /* Bounds of the first k. */
@@ -151,13 +152,6 @@ vk_rescan(IndexScanDesc desc, ScanKey keys, int nkeys, ScanKey orderbys, int nor
 	MemoryContextSwitchTo(old);
 }
 
-/* Replaces the conditions of a scan that has not begun; for vektonn.knn. */
-void
-vk_scan_set_conditions(IndexScanDesc desc, const VkConditions *conditions)
-{
-	((ScanState *) desc->opaque)->conditions = *conditions;
-}
-
 /*
  * Offers every row of the matching splits to the collector.  Shared pages
  * come before the stores as the directory names them after that: a row on its
@@ -181,12 +175,32 @@ collect_all(ScanState *state)
 		VkStoreRef	ref = {matches.items[i].split_id, matches.items[i].head};
 
 		CHECK_FOR_INTERRUPTS();
-		if (ref.head != InvalidBlockNumber)
+		if (ref.head == InvalidBlockNumber)
+			continue;
+		if (scan->sink != NULL)
+			state->index->store->batch->read(scan, ref, scan->sink);
+		else
 			state->index->store->collect(scan, ref);
 	}
 	if (!state->conditions.vector_not_null)
 		while (!vk_nulls_collect(scan, &matches))
 			vk_dir_match(state->index, &state->conditions, &matches);
+}
+
+void
+vk_read_rows(VkIndex *index, ScanKey keys, int nkeys, VkRowSink *sink)
+{
+	ScanState	state = {0};
+
+	state.index = index;
+	state.scan.index = index;
+	state.scan.stats = &vk_last_scan;
+	state.scan.sink = sink;
+	vk_conditions_build(index, keys, nkeys, &state.conditions);
+	state.conditions.vector_not_null = true;
+	vk_last_scan.passes++;
+	vk_last_scan.rows = vk_last_scan.codes = vk_last_scan.survivors = 0;
+	collect_all(&state);
 }
 
 /* k of the next pass; PG_INT64_MAX: sort all that is left. */

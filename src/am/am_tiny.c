@@ -13,6 +13,7 @@
 
 #include "miscadmin.h"
 
+#include "am/am_batch.h"
 #include "am/am_private.h"
 
 /* Item at offset of a locked shared page, checked; NULL for an unused one. */
@@ -60,14 +61,31 @@ compare_refs(const void *a, const void *b)
 	return 0;
 }
 
+/* For a batch search: the caller has made room. */
+static void
+take_row(VkRowSink *sink, VkIndex *index, const VkSharedRow *row)
+{
+	VkRawRows  *raw = &sink->raw;
+
+	Assert(raw->count < raw->capacity);
+	raw->tids[raw->count] = vk_tid_encode((ItemPointer) &row->tid);
+	memcpy(raw->elements + (Size) raw->count * index->info.row_bytes,
+		   ((const VkVector *) row->value)->x, index->info.row_bytes);
+	raw->count++;
+}
+
 /* Pushes the rows of the page whose splits refs name; of all if refs is NULL. */
 static void
 collect_page(VkScan *scan, BlockNumber block, const SharedRef *refs, int64 nrefs)
 {
 	VkIndex    *index = scan->index;
-	Buffer		buffer = vk_page_try(index, block, VK_PAGE_SHARED, 0, BUFFER_LOCK_SHARE);
+	Buffer		buffer;
 	OffsetNumber last;
 
+	if (scan->sink != NULL &&
+		scan->sink->raw.count + VK_RAW_ROWS_MIN(index->info.row_bytes) > scan->sink->raw.capacity)
+		scan->sink->flush_raw(scan->sink);
+	buffer = vk_page_try(index, block, VK_PAGE_SHARED, 0, BUFFER_LOCK_SHARE);
 	if (buffer == InvalidBuffer)
 		return;
 	scan->stats->pages++;
@@ -85,6 +103,11 @@ collect_page(VkScan *scan, BlockNumber block, const SharedRef *refs, int64 nrefs
 			(nrefs == 1 ? refs->split_id != row->split_id :
 			 bsearch(&wanted, refs, nrefs, sizeof(SharedRef), compare_refs) == NULL))
 			continue;
+		if (scan->sink != NULL)
+		{
+			take_row(scan->sink, index, row);
+			continue;
+		}
 		scan->stats->rows++;
 		vk_scan_push(scan,
 					 scan->query == NULL ? 0.0 :

@@ -16,11 +16,11 @@ DECLARE n int; bad int; vectors int;
 BEGIN
 	EXECUTE format($q$
 		WITH q AS (SELECT row_number() OVER () AS number, %1$I AS v FROM (SELECT * FROM am_k WHERE v IS NOT NULL LIMIT 300) s),
-		knn AS (SELECT query_number, rank, distance, row_id FROM vektonn.knn(%2$L, (SELECT array_agg(v ORDER BY number) FROM q), %6$s, %5$L)),
+		knn AS (SELECT query_number, rank, distance, ctid FROM vektonn.knn(%2$L, (SELECT array_agg(v ORDER BY number) FROM q), %6$s, %5$L)),
 		wanted AS (SELECT number, r.n, r.d FROM q, LATERAL (SELECT row_number() OVER (ORDER BY d) AS n, d
 			FROM (SELECT t.%1$I %3$s q.v AS d FROM am_k t WHERE %4$s AND t.v IS NOT NULL ORDER BY 1 LIMIT %6$s) x) r)
 		SELECT count(*), count(*) FILTER (WHERE w.d IS DISTINCT FROM knn.distance
-				OR (SELECT t.%1$I %3$s q.v FROM am_k t, q WHERE t.ctid = row_id AND q.number = query_number) IS DISTINCT FROM knn.distance),
+				OR (SELECT t.%1$I %3$s q.v FROM am_k t, q WHERE t.ctid = knn.ctid AND q.number = query_number) IS DISTINCT FROM knn.distance),
 			count(DISTINCT query_number)
 		FROM wanted w FULL JOIN knn ON number = query_number AND n = rank$q$,
 		col, index, op, cond, filter, k) INTO n, bad, vectors;

@@ -8,6 +8,7 @@
 #ifndef VK_FLAT_PRIVATE_H
 #define VK_FLAT_PRIVATE_H
 
+#include "am/am_batch.h"
 #include "am/flat/flat_page.h"
 
 /* Receives each row of a group; elements need not be aligned. */
@@ -19,9 +20,24 @@ extern bool vk_flat_visit_rows(VkIndex *index, uint32 split_id, const BlockNumbe
 extern void vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout);
 extern VkFlatGroup *vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout);
 
+/* A row by its slot. */
+typedef struct VkFlatRowRef
+{
+	uint32		split_id;
+	BlockNumber group;
+	uint16		slot;
+	uint64		tid;
+} VkFlatRowRef;
+
 /* flat_scan.c */
 extern void vk_flat_collect(VkScan *scan, VkStoreRef ref);
-extern void vk_flat_collect_batch(VkScan **scans, int nscans, VkStoreRef ref);
+extern bool vk_flat_find_blocks(VkIndex *index, const VkFlatRowRef *row, int first, int count,
+								BlockNumber *blocks);
+extern void vk_flat_check_row_gone(VkIndex *index, const VkFlatRowRef *row, int number,
+								   BlockNumber block);
+
+/* flat_batch.c */
+extern const VkBatchOps vk_flat_batch;
 
 /* flat_recode.c */
 extern void vk_flat_maybe_train(VkIndex *index, VkStoreRef ref);

@@ -26,7 +26,6 @@
 /* Pending rows at most, but at least this many times k. */
 #define MAX_PENDING		2048
 #define PENDING_PER_K	4
-#define MAX_PENDING_IN_BATCH	256
 
 /* Beyond this k a pass keeps so much that bounds are not worth their while. */
 #define MAX_K_FOR_CODES	16384
@@ -51,13 +50,12 @@ typedef struct GroupCopy
 	ItemPointerData tids[BLCKSZ / sizeof(ItemPointerData)];
 } GroupCopy;
 
-/* Room for one group at a time; queries of a batch share it. */
+/* Room for one group at a time. */
 typedef struct FlatWork
 {
 	GroupCopy	copy;
 	int32		dots[BLCKSZ / sizeof(int32)];
 	double		lower[BLCKSZ / sizeof(int32)];
-	PGAlignedBlock page;		/* batch: a copy of a group's page */
 } FlatWork;
 
 /* A row to be compared, unless a better k-th best excludes it first. */
@@ -89,7 +87,6 @@ typedef struct FlatScan
 	const VkFlatKernels *kernels;
 	QueryCache *cache;
 	bool		use_codes;
-	bool		by_codes;		/* batch: codes of the current group are enough */
 	double		give_up_share;	/* of survivors among codes */
 	int64		codes;
 	int64		survivors;		/* of them compared */
@@ -152,13 +149,16 @@ push_tids(FlatScan *state)
  * Pending rows
  * ------------------------------------------------------------------------ */
 
-/* The current blocks of a pending row's group; false if the row has gone. */
-static bool
-find_blocks(FlatScan *state, PendingRow *pending, int first, int count, BlockNumber *blocks)
+/*
+ * The blocks first..first+count-1 of the row pages of a row's group, as they
+ * are now; false if the row has gone.
+ */
+bool
+vk_flat_find_blocks(VkIndex *index, const VkFlatRowRef *row, int first, int count,
+					BlockNumber *blocks)
 {
-	VkIndex    *index = state->scan->index;
-	Buffer		buffer = vk_page_try(index, pending->group, VK_PAGE_FLAT_GROUP,
-									 state->ref.split_id, BUFFER_LOCK_SHARE);
+	Buffer		buffer = vk_page_try(index, row->group, VK_PAGE_FLAT_GROUP, row->split_id,
+									 BUFFER_LOCK_SHARE);
 	VkFlatLayout layout = {0};
 	VkFlatGroup *group;
 	bool		found = false;
@@ -166,8 +166,8 @@ find_blocks(FlatScan *state, PendingRow *pending, int first, int count, BlockNum
 	if (buffer == InvalidBuffer)
 		return false;
 	group = vk_flat_group(index, buffer, &layout);
-	if (pending->slot < group->nslots &&
-		vk_tid_encode(&VkFlatTids(group, &layout)[pending->slot]) == pending->tid)
+	if (row->slot < group->nslots &&
+		vk_tid_encode(&VkFlatTids(group, &layout)[row->slot]) == row->tid)
 	{
 		memcpy(blocks, VkFlatBlocks(group, &layout) + first, count * sizeof(BlockNumber));
 		found = true;
@@ -180,15 +180,23 @@ find_blocks(FlatScan *state, PendingRow *pending, int first, int count, BlockNum
  * The row page could not be had.  That is right if the row was vacuumed
  * meanwhile, and corruption if its group still names the page.
  */
-static void
-check_row_gone(FlatScan *state, PendingRow *pending, int number, BlockNumber block)
+void
+vk_flat_check_row_gone(VkIndex *index, const VkFlatRowRef *row, int number, BlockNumber block)
 {
 	BlockNumber now;
 
-	if (find_blocks(state, pending, number, 1, &now) && now == block)
-		vk_report_corruption(state->scan->index->rel, block,
+	if (vk_flat_find_blocks(index, row, number, 1, &now) && now == block)
+		vk_report_corruption(index->rel, block,
 							 "The page is no row page of split %u, but group %u names it.",
-							 state->ref.split_id, pending->group);
+							 row->split_id, row->group);
+}
+
+static VkFlatRowRef
+pending_ref(const FlatScan *state, const PendingRow *pending)
+{
+	VkFlatRowRef row = {state->ref.split_id, pending->group, pending->slot, pending->tid};
+
+	return row;
 }
 
 /* Compares a pending row exactly and offers it. */
@@ -206,8 +214,10 @@ compare_pending(FlatScan *state, PendingRow *pending)
 
 	if (state->row_pages > 2)
 	{
+		VkFlatRowRef row = pending_ref(state, pending);
+
 		blocks = many;
-		if (!find_blocks(state, pending, first, last - first + 1, many))
+		if (!vk_flat_find_blocks(scan->index, &row, first, last - first + 1, many))
 			return;
 	}
 	for (int number = first; number <= last; number++)
@@ -220,7 +230,9 @@ compare_pending(FlatScan *state, PendingRow *pending)
 
 		if (buffer == InvalidBuffer)
 		{
-			check_row_gone(state, pending, number, blocks[number - first]);
+			VkFlatRowRef row = pending_ref(state, pending);
+
+			vk_flat_check_row_gone(scan->index, &row, number, blocks[number - first]);
 			return;
 		}
 		scan->stats->pages++;
@@ -475,7 +487,7 @@ make_work(void)
 }
 
 static FlatScan *
-begin_scan(VkScan *scan, VkStoreRef ref, FlatWork *work, int max_pending)
+begin_scan(VkScan *scan, VkStoreRef ref, FlatWork *work)
 {
 	FlatScan   *state = palloc0(sizeof(FlatScan));
 	double		row_ns;
@@ -497,7 +509,7 @@ begin_scan(VkScan *scan, VkStoreRef ref, FlatWork *work, int max_pending)
 	state->give_up_share = row_ns / (row_ns + RANDOM_NS);
 	if (state->use_codes)
 	{
-		state->max_pending = Max(max_pending, PENDING_PER_K * (int) scan->k) +
+		state->max_pending = Max(MAX_PENDING, PENDING_PER_K * (int) scan->k) +
 			BLCKSZ / (int) sizeof(int32);
 		state->pending = palloc(sizeof(PendingRow) * state->max_pending);
 		state->limit = vk_flat_prune_limit(state->info, scan->topk->threshold);
@@ -540,7 +552,7 @@ vk_flat_collect(VkScan *scan, VkStoreRef ref)
 {
 	BlockNumber block = first_group(scan->index, ref);
 	FlatWork   *work = make_work();
-	FlatScan   *state = begin_scan(scan, ref, work, MAX_PENDING);
+	FlatScan   *state = begin_scan(scan, ref, work);
 
 	scan->stats->pages++;
 	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
@@ -551,93 +563,4 @@ vk_flat_collect(VkScan *scan, VkStoreRef ref)
 	}
 	end_scan(state);
 	pfree(work);
-}
-
-/* ------------------------------------------------------------------------
- * Batches: each page is read once for all queries
- * ------------------------------------------------------------------------ */
-
-typedef struct FlatBatch
-{
-	FlatScan  **states;
-	int			nstates;
-	FlatWork   *work;
-} FlatBatch;
-
-/* A row for all the queries that do not go by codes. */
-static void
-push_row_to_all(void *arg, int slot, const char *elements)
-{
-	FlatBatch  *batch = arg;
-
-	for (int i = 0; i < batch->nstates; i++)
-		if (!(batch->work->copy.group.codec != 0 && batch->states[i]->by_codes))
-			push_row(batch->states[i], slot, elements);
-}
-
-static BlockNumber
-scan_group_batch(FlatBatch *batch, VkIndex *index, VkStoreRef ref, BlockNumber block)
-{
-	Buffer		buffer = vk_page_try(index, block, VK_PAGE_FLAT_GROUP, ref.split_id,
-									 BUFFER_LOCK_SHARE);
-	VkFlatLayout *layout = &batch->work->copy.layout;
-	Page		page = (Page) batch->work->page.data;
-	VkFlatGroup *group;
-	bool		by_rows = false;
-
-	if (buffer == InvalidBuffer)
-		return InvalidBlockNumber;
-	(void) vk_flat_group(index, buffer, layout);
-	memcpy(page, BufferGetPage(buffer), BLCKSZ);
-	vk_page_release(buffer);
-	group = VkPageGetFlatGroup(page);
-	vk_page_prefetch(index, VkPageGetOpaque(page)->next);
-	copy_group(batch->states[0], group);
-	for (int i = 0; i < batch->nstates; i++)
-	{
-		FlatScan   *state = batch->states[i];
-		VkFlatQuery *query = NULL;
-
-		state->by_codes = false;
-		if (group->codec != 0 && state->use_codes)
-		{
-			query = query_code(state, group->codec);
-			state->by_codes = query->usable;
-		}
-		by_rows |= !state->by_codes;
-		if (!state->by_codes)
-			continue;
-		scan_codes(state, block, group, layout, query);
-		if (state->npending > state->max_pending - BLCKSZ / (int) sizeof(int32))
-			make_room(state);
-	}
-	if (by_rows)
-		(void) vk_flat_visit_rows(index, ref.split_id, batch->work->copy.blocks,
-								  group->nslots, batch->states[0]->row, push_row_to_all, batch);
-	return VkPageGetOpaque(page)->next;
-}
-
-/* vk_flat_collect() for many queries, none of them NULL. */
-void
-vk_flat_collect_batch(VkScan **scans, int nscans, VkStoreRef ref)
-{
-	VkIndex    *index = scans[0]->index;
-	BlockNumber block = first_group(index, ref);
-	FlatBatch	batch;
-
-	batch.work = make_work();
-	batch.nstates = nscans;
-	batch.states = palloc(sizeof(FlatScan *) * nscans);
-	for (int i = 0; i < nscans; i++)
-		batch.states[i] = begin_scan(scans[i], ref, batch.work, MAX_PENDING_IN_BATCH);
-	for (BlockNumber visited = 1; block != InvalidBlockNumber; visited++)
-	{
-		block = scan_group_batch(&batch, index, ref, block);
-		vk_page_check_chain(index, visited, block);
-		CHECK_FOR_INTERRUPTS();
-	}
-	for (int i = 0; i < nscans; i++)
-		end_scan(batch.states[i]);
-	pfree(batch.states);
-	pfree(batch.work);
 }

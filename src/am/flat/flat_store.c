@@ -522,10 +522,10 @@ const VkStoreOps vk_flat_store = {
 	.sample_rows = vk_flat_sample_rows,
 	.learn = vk_flat_learn,
 	.collect = vk_flat_collect,
-	.collect_batch = vk_flat_collect_batch,
 	.vacuum = vk_flat_vacuum,
 	.retire = vk_flat_retire,
 	.stats = vk_flat_stats,
 	.check = vk_flat_check,
 	.cost = flat_cost,
+	.batch = &vk_flat_batch,
 };
