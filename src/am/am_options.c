@@ -24,6 +24,7 @@ void
 vk_am_init(void)
 {
 	vk_planner_init();
+	vk_explain_init();
 	options_kind = add_reloption_kind();
 	add_enum_reloption(options_kind, "algorithm", "How vectors are searched.",
 					   algorithm_values, VK_ALGORITHM_FLAT,

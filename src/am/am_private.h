@@ -250,6 +250,12 @@ extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena 
 /* am_planner.c */
 extern void vk_planner_init(void);
 
+/* am_explain.c */
+extern void vk_explain_init(void);
+
+/* am_scan.c */
+extern const VkScanStats *vk_scan_totals(IndexScanDesc desc);
+
 /* the access method's functions */
 extern IndexBuildResult *vk_build(Relation heap, Relation rel, struct IndexInfo *info);
 extern void vk_build_empty(Relation rel);

@@ -51,6 +51,7 @@ typedef struct ScanState
 	int64		next;			/* index into topk.items */
 	int64		returned;
 	VkCandidate last;			/* the last pair returned */
+	VkScanStats totals;			/* of all passes, whatever the query */
 } ScanState;
 
 /* What vektonn.scan_stats shows. */
@@ -238,6 +239,25 @@ remember_returned(ScanState *state)
 		(void) hash_search(state->scan.returned, &state->topk.items[i].tid, HASH_ENTER, NULL);
 }
 
+/* Of one pass; pages is what there was before it. */
+static void
+add_totals(VkScanStats *totals, int64 pages)
+{
+	totals->passes++;
+	totals->splits += vk_last_scan.splits;
+	totals->codes += vk_last_scan.codes;
+	totals->survivors += vk_last_scan.survivors;
+	totals->rows += vk_last_scan.rows;
+	totals->pages += vk_last_scan.pages - pages;
+}
+
+/* What a scan has done so far, in all its passes and rescans. */
+const VkScanStats *
+vk_scan_totals(IndexScanDesc desc)
+{
+	return &((ScanState *) desc->opaque)->totals;
+}
+
 static void
 make_pass(ScanState *state)
 {
@@ -245,6 +265,7 @@ make_pass(ScanState *state)
 	bool		approximate = state->index->store->approximate;
 	const VkCandidate *cursor = NULL;
 	int64		k = next_k(state);
+	int64		pages;
 	MemoryContext old;
 
 	if (state->started)
@@ -260,7 +281,8 @@ make_pass(ScanState *state)
 	MemoryContextReset(state->pass_context);
 	old = MemoryContextSwitchTo(state->pass_context);
 	vk_last_scan.passes++;
-	vk_last_scan.rows = vk_last_scan.codes = 0;
+	vk_last_scan.rows = vk_last_scan.codes = vk_last_scan.survivors = 0;
+	pages = vk_last_scan.pages;
 	scan->rows_held = 0;
 	scan->k = k;
 	scan->last_pass = k == PG_INT64_MAX;
@@ -270,6 +292,7 @@ make_pass(ScanState *state)
 		vk_topk_init(&state->topk, k, cursor);
 	state->started = true;
 	collect_all(state);
+	add_totals(&state->totals, pages);
 
 	/* an exact pass that found fewer than k found all there is */
 	state->final = scan->last_pass || (!approximate && state->topk.count < k);

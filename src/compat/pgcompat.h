@@ -88,6 +88,11 @@ vk_extend_init_fork_compat(Relation rel)
 }
 #endif
 
+/* Extensions can add to a node of EXPLAIN, 4fd02bf7cf9 (18). */
+#if PG_VERSION_NUM >= 180000
+#define VK_HAVE_EXPLAIN_PER_NODE
+#endif
+
 /* vacuum_delay_point() takes is_analyze, e5b0b0ce150 (18). */
 #if PG_VERSION_NUM >= 180000
 #define vacuum_delay_point_compat()	vacuum_delay_point(false)
