@@ -406,6 +406,13 @@ vk_graph_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct va
 /* More candidates than this do not make better edges. */
 #define REPAIR_CANDIDATES	96
 
+/*
+ * Repaired nodes keep near neighbours that a new node would leave out, as in
+ * FreshDiskANN: after six rounds of deleting and inserting 10 % of a set of
+ * texts recall is 0.001 below a fresh build's; with 1, 0.007.
+ */
+#define REPAIR_ALPHA		1.2f
+
 /* A candidate by its id, if it is new and alive; its distance from self. */
 static int
 add_candidate(VkGraph *graph, VkCandidateNode *candidates, int ncandidates, VkNodeId id, int edge,
@@ -462,13 +469,16 @@ vk_graph_repair_node(VkGraph *graph, VkNodeId id, bool (*is_dead) (void *arg, Vk
 					 void *arg)
 {
 	VkGraphSearch *search = &graph->state->search;
-	const VkSpace *space = &graph->state->space;
+	VkSpace		repair_space = graph->state->space;
+	const VkSpace *space = &repair_space;
 	const VkGraphLayout *lay = graph->lay;
 	VkGraphNode *node = (VkGraphNode *) search->node_copy;
 	VkCandidateNode candidates[REPAIR_CANDIDATES + 1];
 	char	   *dead_copy = palloc(lay->slot_size);
 	MemoryContext old = MemoryContextSwitchTo(graph->state->context);
 	bool		repaired = false;
+
+	repair_space.alpha = REPAIR_ALPHA;
 
 	while (!repaired)
 	{
