@@ -149,4 +149,36 @@ SET enable_seqscan = off;
 SELECT id FROM sp_stat ORDER BY v <#> '{7:1,106:5}/5000' LIMIT 1;
 SELECT row_count < 100 AS few_compared, codes AS postings FROM vektonn.scan_stats;
 RESET enable_seqscan;
-DROP TABLE sp_stat, sp_rows, sp_before;
+DROP TABLE sp_stat, sp_before;
+
+-- What an insert costs, merging included: budgets per row of 60 elements.
+CREATE TABLE sp_cost (id int, v sparsevec(1000000000));
+CREATE INDEX sp_cost_i ON sp_cost USING vektonn (v sparsevec_cosine_ops);
+CREATE FUNCTION sp_cost(rows int, OUT wal_bytes numeric, OUT buffers numeric) LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+	EXECUTE format('EXPLAIN (ANALYZE, WAL, BUFFERS, FORMAT json) INSERT INTO sp_cost SELECT i, '
+		'(SELECT (''{'' || string_agg(n * 70 + i %% 60 || '':'' || n, '','' ORDER BY n) || ''}/1000000000'')::sparsevec '
+		'FROM generate_series(1, 60) n WHERE i > 0) FROM generate_series(1, %s) i', rows) INTO plan;
+	wal_bytes := (plan -> 0 -> 'Plan' ->> 'WAL Bytes')::numeric / rows;
+	buffers := ((plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::numeric +
+		(plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::numeric) / rows;
+END $$;
+SELECT wal_bytes < 3000 AS wal_within_budget, buffers < 10 AS buffers_within_budget FROM sp_cost(5000);
+SELECT vektonn.check_index('sp_cost_i');
+DROP TABLE sp_cost;
+
+-- Temporary and unlogged tables.
+CREATE TEMP TABLE sp_temp (id int, v sparsevec(1000000000));
+CREATE INDEX sp_temp_i ON sp_temp USING vektonn (v sparsevec_ip_ops);
+CREATE UNLOGGED TABLE sp_unlogged (id int, v sparsevec(1000000000));
+CREATE INDEX sp_unlogged_i ON sp_unlogged USING vektonn (v sparsevec_ip_ops);
+INSERT INTO sp_temp SELECT id, v FROM sp_rows;
+INSERT INTO sp_unlogged SELECT id, v FROM sp_rows;
+DELETE FROM sp_temp WHERE id % 2 = 0;
+DELETE FROM sp_unlogged WHERE id % 2 = 0;
+VACUUM (INDEX_CLEANUP ON) sp_temp, sp_unlogged;
+SELECT vektonn.check_index('sp_temp_i'), vektonn.check_index('sp_unlogged_i');
+SELECT sp_compare('sp_temp', '<#>', '{3:1,7:2}/1000000000', '', 100), sp_compare('sp_unlogged', '<#>', '{3:1,7:2}/1000000000', '', 100);
+DROP TABLE sp_temp, sp_unlogged;
+DROP TABLE sp_rows;

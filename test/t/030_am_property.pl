@@ -144,11 +144,13 @@ sub concurrent
 	for my $script ($writer, $writer, $vacuum x 8, $reader x 6)
 	{
 		my ($out, $err) = ('', '');
-		my $in = sprintf('SELECT setseed(%.6f);', rand()) . $script;
+		# from a file: what is piped waits until finish() pumps it, one after the other
+		my $file = PostgreSQL::Test::Utils::tempdir() . '/script';
+		PostgreSQL::Test::Utils::append_to_file($file, sprintf('SELECT setseed(%.6f);', rand()) . $script);
 		push @errors, [ \$out, \$err ];
 		push @handles, IPC::Run::start(
-			[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $primary->connstr('postgres') ],
-			\$in, \$out, \$err);
+			[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $primary->connstr('postgres'), '-f', $file ],
+			'<', '/dev/null', '>', \$out, '2>', \$err);
 	}
 	$_->finish for @handles;
 	for my $output (@errors)
