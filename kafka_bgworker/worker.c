@@ -908,6 +908,8 @@ next_due(void)
 		due = Min(due, worker.retry_at);
 	if (worker.group_commit_due)
 		due = Min(due, worker.group_commit_at);
+	if (worker.letters_at != 0)
+		due = Min(due, worker.letters_at);
 	for (int i = 0; i < worker.partition_count; i++)
 	{
 		if (!worker.partitions[i].assigned && worker.partitions[i].seek[0] == '\0' &&
@@ -954,6 +956,8 @@ run_loop(void)
 			finish_load();
 		prove_start();
 		commit_group();
+		if (worker.letters_at != 0 && worker.letters_at <= GetCurrentTimestamp())
+			vk_worker_retry_dead_letters(&worker);
 		if (!more)
 			wait_for_something();
 	}

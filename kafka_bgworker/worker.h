@@ -40,6 +40,7 @@ typedef struct VkWorker
 
 	int			failures;		/* of the batch under way, for the back-off */
 	TimestampTz retry_at;		/* not before, after a transient error */
+	TimestampTz letters_at;		/* retries of dead letters, again; 0: none failed */
 	TimestampTz ask_at;			/* partitions of the topic, again */
 	TimestampTz group_commit_at;
 	bool		group_commit_due;

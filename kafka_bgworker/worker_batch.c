@@ -37,6 +37,7 @@
 #define FIRST_RETRY_MS		100
 #define LONGEST_RETRY_MS	30000
 #define RETRY_LETTERS		1000
+#define LETTERS_AGAIN_MS	5000
 #define QUARANTINE_COUNT	2
 
 /* What one attempt at a batch has come to. */
@@ -472,6 +473,8 @@ vk_worker_retry_dead_letters(VkWorker *worker)
 {
 	volatile bool more = true;
 
+	worker->letters_at = 0;
+
 	while (more)
 	{
 		Trial		trial = {0};
@@ -485,6 +488,7 @@ vk_worker_retry_dead_letters(VkWorker *worker)
 		{
 			(void) class_error(worker, &trial);
 			vk_worker_set_error(worker, worker->slot->state, trial.problem.sqlstate, trial.problem.text);
+			worker->letters_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LETTERS_AGAIN_MS);
 			more = false;
 		}
 		PG_END_TRY();
