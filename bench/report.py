@@ -43,12 +43,12 @@ def table(rows, columns):
 
 
 def at_recall(rows, wanted):
-    """CPU per query at a recall, between the two settings around it; None when not reached."""
+    """CPU per query at a recall, between the two settings around it; None when not reached, '≤' when always exceeded."""
     rows = sorted(rows, key=lambda row: row['recall'])
     for low, high in zip([None] + rows, rows):
         if high['recall'] >= wanted:
             if low is None:
-                return high['server_cpu_us']
+                return '≤ ' + number(high['server_cpu_us'])
             share = (wanted - low['recall']) / (high['recall'] - low['recall'])
             return low['server_cpu_us'] + share * (high['server_cpu_us'] - low['server_cpu_us'])
     return None

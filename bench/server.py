@@ -8,6 +8,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -148,17 +149,17 @@ def load_table(table, dataset, elem='vector', storage=None, labels=None, parts=1
 def run_watched(statement):
     """Runs a statement in a session of its own: seconds, CPU of the backend and its workers, private memory, WAL."""
     wal = value('SELECT pg_current_wal_insert_lsn()')
-    # The backend lives a moment longer than the statement, so that its CPU time can be read at the end.
+    # The backend lives on until watch() has read its CPU time at the end, however late that comes.
     command = [psql_program(), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', 'SELECT pg_backend_pid()', '-c', statement,
-               '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(0.1)']
+               '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(60)']
     start = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
         first = process.stdout.readline()
         usage = watch(int(first), process) if first else {}
-        seconds = usage.pop('done', time.monotonic()) - start
         process.wait()
-        if process.returncode:
+        seconds = usage.pop('done', start) - start
+        if seconds == 0:
             errors.seek(0)
             raise DataError(errors.read().decode().strip())
     usage['seconds'] = round(seconds, 3)
@@ -204,6 +205,8 @@ def watch(pid, process):
     done = None
     while process.poll() is None and done is None:
         if select.select([process.stdout], [], [], pause)[0]:
+            if not process.stdout.readline():
+                break
             done = time.monotonic()
             pids = [pid]
         else:
@@ -219,6 +222,8 @@ def watch(pid, process):
                 memory[each] = 0
         peak = max(peak, sum(memory.get(each, 0) for each in pids))
         pause = min(0.3, pause * 1.5)
+    # Ends the sleep; when the statement failed, psql is gone already.
+    process.send_signal(signal.SIGINT)
     process.stdout.read()
     process.wait()
     result = {'cpu_s': round(sum(cpu.values()), 3), 'peak_mb': round(peak, 1)}
