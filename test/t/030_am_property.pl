@@ -91,6 +91,19 @@ sub new_case
 	return \%case;
 }
 
+# A session that writes in small transactions until the server dies.
+sub start_writer
+{
+	my ($case) = @_;
+	my $n = int($case->{big} / 20) + 1;
+	my $script = sprintf('SELECT setseed(%.6f);', rand()) . ("BEGIN;" . insert_sql($case, $n)
+		  . "UPDATE $case->{table} SET a = (random() * 4)::int WHERE random() < 0.02; COMMIT;"
+		  . "DELETE FROM $case->{table} WHERE random() < 0.02; VACUUM $case->{table};") x 50;
+	my ($out, $err) = ('', '');
+	return IPC::Run::start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres') ],
+		'<', \$script, '>', \$out, '2>', \$err);
+}
+
 # What may happen to an index.
 my %steps = (
 	insert => sub {
@@ -121,9 +134,12 @@ my %steps = (
 	},
 	crash => sub {
 		my ($case) = @_;
+		my @writers = map { start_writer($case) } 1 .. pick(0, 1, 2);
+		usleep(int(rand(600_000))) if @writers;
 		my $pid = $primary->{_pid};
 		$primary->kill9;
 		usleep(100_000) while kill(0, $pid);
+		$_->finish for @writers;
 		usleep(300_000);		# the backends notice a little later
 		$primary->start;
 	},
