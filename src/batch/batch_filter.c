@@ -20,7 +20,17 @@
 /* Rows looked at together, before each of them. */
 #define CHUNK	64
 
-void
+/*
+ * On x86-64 the loops are compiled for several instruction sets, and the
+ * loader chooses: they bound, so their rounding need not be the same everywhere.
+ */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define FOR_EACH_CPU	__attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+FOR_EACH_CPU void
 vk_filter_values(const float *restrict products, const float *restrict norms,
 				 const float *restrict errors, const float *restrict offsets,
 				 const VkFilter *filter, int count, float *restrict values)
@@ -32,10 +42,16 @@ vk_filter_values(const float *restrict products, const float *restrict norms,
 		values[i] = products[i] + of_norm * norms[i] + of_error * errors[i] - offsets[i];
 }
 
-/* The rows whose value is not below limit; returns how many. */
-int
-vk_filter_select(const float *restrict values, float limit, int count, int *restrict selected)
+/* The values of count rows, and which of them are not below the limit: how many. */
+FOR_EACH_CPU int
+vk_filter_select(const float *restrict products, const float *restrict norms,
+				 const float *restrict errors, const float *restrict offsets,
+				 const VkFilter *filter, int count, float *restrict values,
+				 int *restrict selected)
 {
+	const float of_norm = filter->of_norm;
+	const float of_error = filter->of_error;
+	const float limit = filter->limit;
 	int			nselected = 0;
 	int			from = 0;
 
@@ -43,8 +59,11 @@ vk_filter_select(const float *restrict values, float limit, int count, int *rest
 	{
 		int			below = 0;
 
-		for (int i = 0; i < CHUNK; i++)
-			below += values[from + i] < limit;
+		for (int i = from; i < from + CHUNK; i++)
+		{
+			values[i] = products[i] + of_norm * norms[i] + of_error * errors[i] - offsets[i];
+			below += values[i] < limit;
+		}
 		if (below == CHUNK)
 			continue;
 		for (int i = from; i < from + CHUNK; i++)
@@ -52,8 +71,11 @@ vk_filter_select(const float *restrict values, float limit, int count, int *rest
 				selected[nselected++] = i;
 	}
 	for (int i = from; i < count; i++)
+	{
+		values[i] = products[i] + of_norm * norms[i] + of_error * errors[i] - offsets[i];
 		if (!(values[i] < limit))
 			selected[nselected++] = i;
+	}
 	return nselected;
 }
 

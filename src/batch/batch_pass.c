@@ -36,15 +36,15 @@
 /* Blocks larger than this gain nothing: the products should stay in cache. */
 #define MAX_BLOCK_BYTES		(4 * 1024 * 1024)
 #define MAX_PRODUCT_BYTES	(1024 * 1024)
-#define MAX_BLOCK_ROWS		4096
+#define MAX_BLOCK_ROWS		1024
 
 /* A query that knows nothing yet compares this many times k rows first. */
 #define SEED_SHARE		2
 
 /* Shares of work_mem. */
 #define QUERY_SHARE		3
-#define BLOCK_SHARE		6		/* each of two */
-#define PRODUCT_SHARE	12		/* each of two */
+#define BLOCK_SHARE		8		/* each of two */
+#define PRODUCT_SHARE	6		/* each of two */
 
 /* The queries of a pass, and where rows of one form meet them. */
 typedef struct Space
@@ -442,9 +442,8 @@ search_query(Pass *pass, Space *space, int number, const float *products, const 
 	}
 	threshold = query->topk.threshold;
 	make_filter(pass, space, bound, threshold, &filter);
-	vk_filter_values(products, space->norms, errors, space->offsets, &filter, count,
-					 space->values);
-	nselected = vk_filter_select(space->values, filter.limit, count, space->selected);
+	nselected = vk_filter_select(products, space->norms, errors, space->offsets, &filter, count,
+								 space->values, space->selected);
 	if (nselected > 1 && space == &pass->sketch)
 		qsort_arg(space->selected, nselected, sizeof(int), compare_values, space->values);
 	for (int i = 0; i < nselected; i++)

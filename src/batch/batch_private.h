@@ -45,7 +45,9 @@ extern VkBlasProducts vk_batch_products(void);
 extern void vk_filter_values(const float *products, const float *norms, const float *errors,
 							 const float *offsets, const VkFilter *filter, int count,
 							 float *values);
-extern int	vk_filter_select(const float *values, float limit, int count, int *selected);
+extern int	vk_filter_select(const float *products, const float *norms, const float *errors,
+							 const float *offsets, const VkFilter *filter, int count,
+							 float *values, int *selected);
 extern float vk_filter_greatest(float *values, int count, int wanted);
 
 /* batch_pass.c */
