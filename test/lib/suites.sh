@@ -183,7 +183,7 @@ suite_tap() {
 run_tap() {
 	cd "$SUITE_DIR"
 	as_pg env PATH="$PRIV_BIN:$PATH" PG_REGRESS="$PGXS_DIR/src/test/regress/pg_regress" \
-		PERL5LIB="$SUITE_DIR/test/lib:$PGXS_DIR/src/test/perl" TESTDIR="$SUITE_DIR/tap" \
+		LANG=C.UTF-8 PERL5LIB="$SUITE_DIR/test/lib:$PGXS_DIR/src/test/perl" TESTDIR="$SUITE_DIR/tap" \
 		TESTDATADIR="$SUITE_DIR/tap" TESTLOGDIR="$SUITE_DIR/tap/log" PGPORT=65432 \
 		CI="${CI:-}" VK_SRC_DIR="$SRC_DIR" VK_SUITE_DIR="$SUITE_DIR" VK_MOCK_KAFKA="$SUITE_DIR/mock_kafka" \
 		perl "test/t/$1.pl"

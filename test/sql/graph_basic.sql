@@ -6,7 +6,9 @@ INSERT INTO g SELECT i, ARRAY(SELECT sin(i * 0.7 * j)::real FROM generate_series
 CREATE INDEX g_v ON g USING vektonn (v vector_l2_ops) WITH (algorithm = hnsw);
 SELECT vektonn.check_index('g_v');
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM g ORDER BY v <-> (SELECT v FROM g WHERE id = 17) LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM g ORDER BY v <-> array_fill(0, ARRAY[16])::vector LIMIT 5;
+-- an index scan of no columns at all is not for this index
+SELECT count(*) FROM g;
 SELECT id FROM g ORDER BY v <-> (SELECT v FROM g WHERE id = 17) LIMIT 5;
 SELECT count(*) FROM (SELECT id FROM g ORDER BY v <-> (SELECT v FROM g WHERE id = 17) LIMIT 2500) x;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM g ORDER BY v <-> (SELECT v FROM g WHERE id = 17) LIMIT 5000) x;
