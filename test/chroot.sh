@@ -61,8 +61,10 @@ unshare --mount --pid --fork --kill-child --propagation private bash -c '
 	if [ "$AS" != root ]; then
 		chroot "$ROOT" sh -c "id $AS >/dev/null 2>&1 || useradd -m $AS; CI=1 $TREE/test/setup.sh test; chown -R $AS $TREE"
 	fi
-	exec chroot "$ROOT" runuser -u "$AS" -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+	# Not exec: bash as the first process of the name space reaps what servers leave to it.
+	chroot "$ROOT" runuser -u "$AS" -- env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		HOME="$(chroot "$ROOT" getent passwd "$AS" | cut -d: -f6)" LC_ALL=C.UTF-8 ${CI:+CI=$CI} \
 		${http_proxy:+http_proxy=$http_proxy} ${https_proxy:+https_proxy=$https_proxy} ${FUZZ_SECONDS:+FUZZ_SECONDS=$FUZZ_SECONDS} \
 		VK_KAFKA_CACHE=/var/tmp/vektonn-kafka ${VK_SUITES:+VK_SUITES="$VK_SUITES"} \
-		sh -c "cd $TREE && exec \"\$@\"" sh "$@"' bash "$@"
+		sh -c "cd $TREE && exec \"\$@\"" sh "$@"
+	exit $?' bash "$@"

@@ -16,9 +16,11 @@ case $release in
 esac
 
 missing() { # package ...
-	comm -23 <(printf '%s\n' "$@" | sort -u) \
-		<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
-			sed -n 's/^installed //p' | sort -u)
+	local package installed
+	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)
+	for package; do
+		grep -qx "installed $package" <<<"$installed" || echo "$package"
+	done
 }
 
 # Says what is missing, gets the user's consent, and installs it.
