@@ -270,6 +270,10 @@ BEGIN
 	END IF;
 	index := vektonn._index($1, $2);
 	PERFORM vektonn._require_owner(index.owner, format('index "%s" version "%s"', $1, $2));
+	-- The table before the stream, as its worker locks them: else they wait for each other.
+	IF index.created_table AND NOT coalesce($4, false) AND EXISTS (SELECT FROM pg_class WHERE oid = index.target) THEN
+		EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', index.target);
+	END IF;
 	IF index.stream_name IS NOT NULL THEN
 		PERFORM vektonn.drop_stream(index.stream_name, if_exists => true);
 	END IF;

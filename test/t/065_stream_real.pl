@@ -72,7 +72,7 @@ like(sql(q{SELECT last_error FROM vektonn.stream_status WHERE partition = 0}), q
 $kafka->broker('kill');
 ok(VkStream::wait_state($node, 't', 'retrying'), 'broker killed: retrying');
 my $begin = time;
-$node->restart('fast');
+$node->restart;
 cmp_ok(time - $begin, '<', 5, 'the server restarts meanwhile');
 $kafka->broker('start');
 put('t', 1, 4000);
@@ -112,7 +112,7 @@ cmp_ok($delays[ @delays / 2 ], '<', 1, 'messages are seen soon');
 $kafka->command('delete_topic lag');
 ok(VkStream::wait_state($node, 'lag', 'retrying'), 'topic deleted: retrying');
 $begin = time;
-$node->restart('fast');
+$node->restart;
 cmp_ok(time - $begin, '<', 5, 'the server stops at once all the same');
 $kafka->topic('lag', 1);
 put('lag', 0, 5000);
