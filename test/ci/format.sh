@@ -36,13 +36,13 @@ typedefs_of() { # folder ...
 	>"$work/typedefs"
 
 # The options are those of PostgreSQL's pgindent, and so is what the tool needs
-# to be kept from (comments fenced with dashes) and put right after it (a space
+# to be kept from (comments fenced with dashes, hexadecimal floats) and put right after it (a space
 # before the star of a return type).
 indent_file() { # in out
-	sed -E 's,/\* +---,/*---X_X,' "$1" >"$work/indent.c"
+	sed -E 's,/\* +---,/*---X_X,; s/\b0x1p([0-9]+f?)/X_HEX_P\1/g; s/\b0x1p-([0-9]+f?)/X_HEX_M\1/g' "$1" >"$work/indent.c"
 	pg_bsd_indent "$work/indent.c" "$2" -U"$work/typedefs" \
 		-bad -bap -bbb -bc -bl -cli1 -cp33 -cdb -nce -d0 -di12 -nfc1 -i4 -l79 -lp -lpl -nip -npro -sac -tpg -ts4
-	sed -Ei 's,/\*---X_X,/* ---,; s,\*/(/\*.*\*/)$,*/\t\1,; s,^([A-Za-z_][^[:space:]]*)[[:space:]]+\*$,\1 *,' "$2"
+	sed -Ei 's/X_HEX_P/0x1p/g; s/X_HEX_M/0x1p-/g; s,/\*---X_X,/* ---,; s,\*/(/\*.*\*/)$,*/\t\1,; s,^([A-Za-z_][^[:space:]]*)[[:space:]]+\*$,\1 *,' "$2"
 }
 
 status=0
