@@ -215,17 +215,30 @@ main(int argc, char **argv)
 	{
 		switch (option)
 		{
-			case 'q': queries_path = optarg; break;
-			case 'o': results_path = optarg; break;
-			case 'k': k = atoi(optarg); break;
-			case 'n': passes = atoi(optarg); break;
-			case 'w': warmup = atoi(optarg); break;
-			case 't': types = optarg; break;
+			case 'q':
+				queries_path = optarg;
+				break;
+			case 'o':
+				results_path = optarg;
+				break;
+			case 'k':
+				k = atoi(optarg);
+				break;
+			case 'n':
+				passes = atoi(optarg);
+				break;
+			case 'w':
+				warmup = atoi(optarg);
+				break;
+			case 't':
+				types = optarg;
+				break;
 			case 's':
 				if (num_setup < 100)
 					setup[num_setup++] = optarg;
 				break;
-			default: return 2;
+			default:
+				return 2;
 		}
 	}
 	if (optind + 1 != argc || !queries_path || !results_path || !types || k < 1 || passes < 1)

@@ -64,10 +64,11 @@ struct VkApplier
 	const VkTarget *target;
 	VkRowSink  *sink;
 	MemoryContext context;		/* as long-lived as the applier */
-	UpsertGroup		groups[MAX_GROUPS];
+	UpsertGroup groups[MAX_GROUPS];
 	int			next_group;		/* to be replaced next */
 	SPIPlanPtr	delete;
-	SPIPlanPtr	move;			/* removes rows whose partition changed; NULL: no such key */
+	SPIPlanPtr	move;			/* removes rows whose partition changed; NULL:
+								 * no such key */
 
 	/* the batch under way */
 	const VkMessage *messages;
@@ -270,14 +271,18 @@ run_join(SPIPlanPtr plan)
 static UpsertGroup *
 find_group(VkApplier *applier, uint64 present)
 {
-	UpsertGroup	   *group;
+	UpsertGroup *group;
 
 	for (int i = 0; i < MAX_GROUPS; i++)
 	{
 		if (applier->groups[i].upsert && applier->groups[i].present == present)
 			return &applier->groups[i];
 	}
-	/* None that is in use in this range may go: then the caller flushes first. */
+
+	/*
+	 * None that is in use in this range may go: then the caller flushes
+	 * first.
+	 */
 	for (int tries = 0; tries < MAX_GROUPS; tries++)
 	{
 		group = &applier->groups[applier->next_group];
@@ -338,9 +343,11 @@ typedef struct KeyTable
 	uint32		mask;
 	uint32	   *entries;
 	uint32	   *hashes;			/* in step with entries */
-	int		   *previous;		/* per row: another message of the same key that counts as well, or -1 */
+	int		   *previous;		/* per row: another message of the same key
+								 * that counts as well, or -1 */
 	bool	   *dropped;		/* per row: a later message of the key counts */
-	bool	   *late;			/* per row: a tombstone of what a row before it writes */
+	bool	   *late;			/* per row: a tombstone of what a row before
+								 * it writes */
 } KeyTable;
 
 static uint32
@@ -507,7 +514,7 @@ apply_upserts(VkApplier *applier, const KeyTable *table, int first, int end)
 	for (int i = first; i < end; i++)
 	{
 		VkRow	   *row = &applier->rows[i];
-		UpsertGroup	   *group;
+		UpsertGroup *group;
 
 		if (table->dropped[i] || row->is_delete)
 			continue;

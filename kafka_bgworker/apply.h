@@ -31,13 +31,15 @@ typedef struct VkApplyResult
 {
 	uint8	   *outcomes;		/* per message: VkOutcome */
 	int			failure_count;
-	VkFailure  *failures;		/* ascending by message; all in CurrentMemoryContext */
+	VkFailure  *failures;		/* ascending by message; all in
+								 * CurrentMemoryContext */
 } VkApplyResult;
 
 typedef enum VkApplyMode
 {
 	VK_APPLY_FAST,				/* an error in SQL is raised */
-	VK_APPLY_CAREFUL			/* an error in SQL is narrowed down to its message */
+	VK_APPLY_CAREFUL			/* an error in SQL is narrowed down to its
+								 * message */
 } VkApplyMode;
 
 extern VkApplier *vk_applier_create(const VkTarget *target, const VkMessageFormat *format);

@@ -73,7 +73,10 @@ add_notice(VkConsumer *consumer, VkNoticeKind kind, int32_t partition, int64_t o
 
 	if (consumer->notice_count == MAX_NOTICES)
 	{
-		/* A flood of errors: the oldest gives way.  Ends of partitions come again. */
+		/*
+		 * A flood of errors: the oldest gives way.  Ends of partitions come
+		 * again.
+		 */
 		consumer->notice_first = (consumer->notice_first + 1) % MAX_NOTICES;
 		consumer->notice_count--;
 	}

@@ -24,9 +24,12 @@ typedef struct VkConsumer VkConsumer;
 
 typedef enum VkNoticeKind
 {
-	VK_NOTICE_END,				/* the end of a partition; offset is what comes next */
-	VK_NOTICE_OUT_OF_RANGE,		/* the broker has no such offset any more or yet */
-	VK_NOTICE_ERROR				/* text; partition is -1 when it concerns them all */
+	VK_NOTICE_END,				/* the end of a partition; offset is what
+								 * comes next */
+	VK_NOTICE_OUT_OF_RANGE,		/* the broker has no such offset any more or
+								 * yet */
+	VK_NOTICE_ERROR				/* text; partition is -1 when it concerns them
+								 * all */
 } VkNoticeKind;
 
 typedef struct VkNotice
@@ -40,7 +43,8 @@ typedef struct VkNotice
 
 typedef enum VkAnswerKind
 {
-	VK_ANSWER_NONE,				/* no question is asked, or it is not yet answered */
+	VK_ANSWER_NONE,				/* no question is asked, or it is not yet
+								 * answered */
 	VK_ANSWER_PARTITIONS,
 	VK_ANSWER_OFFSETS,
 	VK_ANSWER_ERROR
@@ -49,7 +53,8 @@ typedef enum VkAnswerKind
 typedef struct VkPartitionOffset
 {
 	int32_t		partition;
-	int64_t		offset;			/* in questions: milliseconds since 1970, or a place */
+	int64_t		offset;			/* in questions: milliseconds since 1970, or a
+								 * place */
 } VkPartitionOffset;
 
 typedef struct VkAnswer
@@ -57,7 +62,8 @@ typedef struct VkAnswer
 	VkAnswerKind kind;
 	int			tag;			/* of the question */
 	int			partition_count;	/* of the topic, or of offsets */
-	VkPartitionOffset *offsets; /* until the next question; -1: no message that late */
+	VkPartitionOffset *offsets; /* until the next question; -1: no message
+								 * that late */
 	bool		vague;			/* an error that notices explain */
 	char		text[256];
 } VkAnswer;

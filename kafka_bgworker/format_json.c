@@ -210,7 +210,10 @@ read_escaped_string(Reader *reader, const char *start, Slice *string)
 	char	   *room;
 	char	   *out;
 
-	/* No escape is shorter than what it stands for, so the raw length is enough. */
+	/*
+	 * No escape is shorter than what it stands for, so the raw length is
+	 * enough.
+	 */
 	while (close < reader->end && *close != '"')
 		close += *close == '\\' ? 2 : 1;
 	if (close >= reader->end)

@@ -150,10 +150,12 @@ read_time(Reader *reader, int column)
 static bool
 read_guid(Reader *reader, int column)
 {
+	static const unsigned char zero_guid[GUID_BYTES] = {0};
+
 	if (reader->end - reader->at == GUID_BYTES)
 		return vk_sink_guid(reader->sink, column, reader->at);
 	if (reader->end - reader->at == 0)
-		return vk_sink_guid(reader->sink, column, (const unsigned char[GUID_BYTES]) {0});
+		return vk_sink_guid(reader->sink, column, zero_guid);
 	return vk_sink_string(reader->sink, column, (const char *) reader->at, (size_t) (reader->end - reader->at));
 }
 

@@ -29,7 +29,8 @@ typedef struct VkKafkaClient
 	Oid			server;
 	Oid			user;
 	rd_kafka_resp_err_t error;	/* the last one the library reported, or none */
-	bool		denied;			/* it was about credentials: waiting will not help */
+	bool		denied;			/* it was about credentials: waiting will not
+								 * help */
 	char		reason[256];	/* its text; holds addresses, never a secret */
 } VkKafkaClient;
 

@@ -44,7 +44,8 @@ typedef enum VkColumnKind
 #define VK_SQLSTATE_MALFORMED	"22P02" /* not a message of this format */
 #define VK_SQLSTATE_MISSING		"22004" /* a value that must be there is not */
 #define VK_SQLSTATE_RANGE		"22003" /* a number out of range */
-#define VK_SQLSTATE_TYPE		"42804" /* a value of another type than the column's */
+#define VK_SQLSTATE_TYPE		"42804" /* a value of another type than the
+										 * column's */
 
 typedef struct VkRowSink VkRowSink;
 

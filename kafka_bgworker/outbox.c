@@ -224,7 +224,11 @@ outbox_read(OutboxBatch *batch, MemoryContext context)
 							  " ORDER BY c.commit_number, o.outbox_id LIMIT $3",
 							  3, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the outbox");
-	/* SPI has switched to memory that goes with the transaction; an error handler still needs the batch. */
+
+	/*
+	 * SPI has switched to memory that goes with the transaction; an error
+	 * handler still needs the batch.
+	 */
 	MemoryContextSwitchTo(context);
 	if (SPI_processed == 0)
 		return false;
@@ -239,7 +243,10 @@ outbox_read(OutboxBatch *batch, MemoryContext context)
 	batch->count = 0;
 	for (uint64 row = 0; row < SPI_processed && batch->count < limit; row++)
 	{
-		/* Rows of other topics in between change nothing about the order within this one. */
+		/*
+		 * Rows of other topics in between change nothing about the order
+		 * within this one.
+		 */
 		if (strcmp(TextDatumGetCString(row_value(row, 2, &isnull)), batch->server) != 0 ||
 			strcmp(TextDatumGetCString(row_value(row, 3, &isnull)), batch->topic) != 0)
 			continue;
@@ -320,7 +327,10 @@ outbox_back_off(const OutboxBatch *batch, bool final)
 
 	if (!topic)
 	{
-		/* With too many topics in trouble the oldest trouble is forgotten and met again. */
+		/*
+		 * With too many topics in trouble the oldest trouble is forgotten and
+		 * met again.
+		 */
 		if (blocked_count == MAX_BLOCKED_TOPICS)
 			blocked_remove(&blocked[0]);
 		topic = &blocked[blocked_count++];
@@ -351,7 +361,11 @@ outbox_step(MemoryContext context)
 		outbox_begin();
 		old = MemoryContextSwitchTo(context);
 		batch = palloc0(sizeof(OutboxBatch));
-		/* DROP EXTENSION takes the tables with it, and this worker has no more to do. */
+
+		/*
+		 * DROP EXTENSION takes the tables with it, and this worker has no
+		 * more to do.
+		 */
 		if (!OidIsValid(get_extension_oid("vektonn", true)))
 			proc_exit(0);
 		found = outbox_read(batch, context);
@@ -374,7 +388,11 @@ outbox_step(MemoryContext context)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		/* What is no matter of one batch ends the worker; the launcher starts another. */
+
+		/*
+		 * What is no matter of one batch ends the worker; the launcher starts
+		 * another.
+		 */
 		if (!batch || batch->count == 0 || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 			PG_RE_THROW();
 		FlushErrorState();

@@ -39,7 +39,8 @@
 
 typedef struct VkKnownTopic
 {
-	int			partitions;		/* when it was looked up; there may be more now */
+	int			partitions;		/* when it was looked up; there may be more
+								 * now */
 	char		name[FLEXIBLE_ARRAY_MEMBER];
 } VkKnownTopic;
 
@@ -275,7 +276,10 @@ vk_producer_produce(VkProduceRequest *request)
 
 	producer_check_sizes(producer, request);
 
-	/* Reports carry partition numbers: leave room for partitions added meanwhile. */
+	/*
+	 * Reports carry partition numbers: leave room for partitions added
+	 * meanwhile.
+	 */
 	request->num_partitions = producer_check_topic(producer, request->topic, deadline) +
 		MAX_NEW_PARTITIONS;
 	request->next_offsets = palloc0(sizeof(int64) * request->num_partitions);
@@ -294,7 +298,10 @@ vk_producer_produce(VkProduceRequest *request)
 	}
 	PG_CATCH();
 	{
-		/* What has not left yet stays here; late reports are not ours any more. */
+		/*
+		 * What has not left yet stays here; late reports are not ours any
+		 * more.
+		 */
 		batch.number++;
 		producer_free(producer);
 		PG_RE_THROW();
@@ -346,7 +353,7 @@ static int
 timeout_ms(Interval *interval)
 {
 	double		ms = (double) interval->time / 1000.0 +
-		((double) interval->day + 30.0 * interval->month) * SECS_PER_DAY * 1000.0;
+	((double) interval->day + 30.0 * interval->month) * SECS_PER_DAY * 1000.0;
 
 	if (ms < 1 || ms > (double) SECS_PER_DAY * 1000)
 		ereport(ERROR,

@@ -24,7 +24,11 @@ typedef struct VkProduceRequest
 	VkBytes    *keys;			/* count each */
 	VkBytes    *values;
 	int			timeout_ms;
-	/* Result: behind the last message of the batch, by partition; 0 where there is none. */
+
+	/*
+	 * Result: behind the last message of the batch, by partition; 0 where
+	 * there is none.
+	 */
 	int64	   *next_offsets;
 	int			num_partitions;
 } VkProduceRequest;

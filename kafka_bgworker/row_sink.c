@@ -151,7 +151,10 @@ vk_sink_find(VkRowSink *sink, const char *name, size_t len, int hint)
 {
 	const VkTarget *target = sink->target;
 
-	/* Fields come in the same order in every message, so the next one is mostly the right one. */
+	/*
+	 * Fields come in the same order in every message, so the next one is
+	 * mostly the right one.
+	 */
 	for (int i = 0; i < target->column_count; i++)
 	{
 		int			at = hint + i < target->column_count ? hint + i : hint + i - target->column_count;
@@ -325,7 +328,10 @@ put_float(VkRowSink *sink, int column, const char *literal, size_t len)
 	char	   *copy = pnstrdup(literal, len);
 	double		value;
 
-	/* strtof and strtod round to nearest; the grammar of the literal is checked. */
+	/*
+	 * strtof and strtod round to nearest; the grammar of the literal is
+	 * checked.
+	 */
 	if (sink->target->columns[column].type == VK_TYPE_FLOAT4)
 		value = strtof(copy, NULL);
 	else
@@ -374,7 +380,10 @@ put_text(VkRowSink *sink, int column, const char *string, size_t len)
 	{
 		char	   *converted = pg_any_to_server(string, len, PG_UTF8);
 
-		/* The same bytes, without a zero byte behind them, in an SQL_ASCII database. */
+		/*
+		 * The same bytes, without a zero byte behind them, in an SQL_ASCII
+		 * database.
+		 */
 		if (converted != string)
 			len = strlen(converted);
 		string = converted;
@@ -558,7 +567,7 @@ float_to_half(float value, bool *overflow)
 		*overflow = true;
 		return 0;
 	}
-	if (magnitude < 0x38800000)		/* below 2^-14: subnormal, in units of 2^-24 */
+	if (magnitude < 0x38800000) /* below 2^-14: subnormal, in units of 2^-24 */
 		return (VkHalf) (sign | (uint32) rintf(fabsf(value) * 16777216.0f));
 	magnitude += 0xfff + ((magnitude >> 13) & 1);
 	return (VkHalf) (sign | ((magnitude - 0x38000000) >> 13));

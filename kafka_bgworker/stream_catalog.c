@@ -225,7 +225,10 @@ vk_stream_add_partitions(const VkStream *stream, int worker, int partition_count
 	Datum		values[] = {Int64GetDatum(stream->stream_id), Int32GetDatum(stream->workers), Int32GetDatum(worker),
 	Int32GetDatum(partition_count)};
 
-	/* A partition that came later is read from its beginning, or what came before us would be lost. */
+	/*
+	 * A partition that came later is read from its beginning, or what came
+	 * before us would be lost.
+	 */
 	execute("INSERT INTO vektonn.stream_offset (stream_id, partition, seek)"
 			" SELECT s.stream_id, p, CASE WHEN EXISTS (SELECT FROM vektonn.stream_offset o"
 			"   WHERE o.stream_id = s.stream_id AND o.next_offset IS NOT NULL) THEN 'earliest' ELSE s.start END"

@@ -37,18 +37,21 @@ typedef struct VkStream
 	bool		loading;
 	int			workers;
 	int			batch_messages;
-	char	   *fingerprint;	/* of all that takes a new worker when it changes */
+	char	   *fingerprint;	/* of all that takes a new worker when it
+								 * changes */
 } VkStream;
 
 typedef struct VkPartition
 {
 	int32		partition;
 	int64		next_offset;	/* committed; -1 while only seek is known */
-	int64		position;		/* next_offset, or beyond it where only control records lie between */
+	int64		position;		/* next_offset, or beyond it where only
+								 * control records lie between */
 	char		seek[40];		/* "": none */
 	int64		load_until;		/* -1: not known */
 	TimestampTz message_time;
-	int			starts;			/* of a worker, since something was applied here */
+	int			starts;			/* of a worker, since something was applied
+								 * here */
 	int			cautious;		/* messages still to be applied one at a time */
 	int64		suspect;		/* -1: none */
 	int			suspect_count;
@@ -96,6 +99,7 @@ extern void vk_dead_letter_add(const VkStream *stream, const VkMessage *message,
 extern bool vk_dead_letters_exist(const VkStream *stream);
 extern void vk_dead_letters_supersede(const VkStream *stream, const VkMessage *messages, int count);
 extern VkMessage *vk_dead_letters_to_retry(const VkStream *stream, int worker, int limit, int *count);
+
 /* NULL: it was applied. */
 extern void vk_dead_letter_done(const VkStream *stream, const VkMessage *message, const VkProblem *problem);
 

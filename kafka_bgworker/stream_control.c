@@ -284,7 +284,8 @@ typedef struct WaitState
 	int			partition_count;
 	int32	   *partitions;
 	int64	   *offsets;
-	uint64	   *requests;		/* per slot: the request made, 0 while none was */
+	uint64	   *requests;		/* per slot: the request made, 0 while none
+								 * was */
 	ConditionVariable *progress;	/* of a slot that is still waited for */
 } WaitState;
 
@@ -508,13 +509,16 @@ utility_hook(PlannedStmt *pstmt, const char *query, bool read_only, ProcessUtili
 	Node	   *statement = pstmt->utilityStmt;
 	Oid			database = InvalidOid;
 
-	/* OIDs of databases can be looked up only inside a transaction that is not aborted. */
+	/*
+	 * OIDs of databases can be looked up only inside a transaction that is
+	 * not aborted.
+	 */
 	if (vk_stream_shmem() != NULL && IsTransactionState())
 		database = database_needed_alone(statement);
 	if (!OidIsValid(database) || !may_need_alone(database))
 	{
 		bool		committed_prepared = IsA(statement, TransactionStmt) &&
-			castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+		castNode(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 		bool		concerns = may_concern_streams(statement);
 
 		run_utility(pstmt, query, read_only, context, params, environment, dest, completion);

@@ -165,7 +165,10 @@ set_type(VkColumn *column)
 	}
 	else if (base != column->typid)
 	{
-		/* A domain takes what its base type takes, and is checked by its input function. */
+		/*
+		 * A domain takes what its base type takes, and is checked by its
+		 * input function.
+		 */
 		if (!set_known_type(column, base, -1))
 			column->takes_numbers = column->takes_bools = true;
 		column->type = VK_TYPE_INPUT;

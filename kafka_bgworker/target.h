@@ -52,8 +52,10 @@ typedef struct VkColumn
 	bool		element_byval;
 	char		element_align;
 	bool		is_key;
-	bool		is_permanent;	/* part of a message's key; every key column is */
-	int			optional;		/* 0.. for a column that has a default, else -1 */
+	bool		is_permanent;	/* part of a message's key; every key column
+								 * is */
+	int			optional;		/* 0.. for a column that has a default, else
+								 * -1 */
 	FmgrInfo	hash;			/* of key columns */
 	FmgrInfo	equal;			/* of permanent columns */
 	char	   *equal_operator; /* OPERATOR(schema.=) of permanent columns */
@@ -69,15 +71,18 @@ typedef struct VkTarget
 	int			key_count;
 	int		   *keys;			/* into columns */
 	int			permanent_count;
-	int		   *permanent;		/* by name, as a format without names orders them */
+	int		   *permanent;		/* by name, as a format without names orders
+								 * them */
 	int			conflict_count;
 	int		   *conflict;		/* columns of the unique index */
 	int			optional_count;
 	int			vector_column;	/* into columns, -1: none or several */
-	bool		may_raise;		/* some column's values are made by functions that raise errors */
+	bool		may_raise;		/* some column's values are made by functions
+								 * that raise errors */
 	bool		unknown_is_error;
 	TupleDesc	desc;			/* of a row: the columns in order */
-	TupleDesc	delete_desc;	/* of a tombstone: the permanent columns, and the message's number */
+	TupleDesc	delete_desc;	/* of a tombstone: the permanent columns, and
+								 * the message's number */
 } VkTarget;
 
 #define VK_MESSAGE_COLUMN	"vk_message"

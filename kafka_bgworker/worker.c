@@ -47,11 +47,14 @@
 
 #define BATCH_BYTES				(16 * 1024 * 1024)
 #define NAP_MS					10000
-#define PARTITIONS_EVERY_MS		10000	/* looks for partitions that were added */
+#define PARTITIONS_EVERY_MS		10000	/* looks for partitions that were
+										 * added */
 #define ASK_AGAIN_MS			1000	/* after an error */
-#define REASSIGN_PAUSE_MS		50	/* lets messages of the assignment before run out */
+#define REASSIGN_PAUSE_MS		50	/* lets messages of the assignment before
+									 * run out */
 #define GROUP_COMMIT_EVERY_MS	1000
-#define LEAVE_MS				1000	/* for the launcher to hear that a stream is not wanted */
+#define LEAVE_MS				1000	/* for the launcher to hear that a
+										 * stream is not wanted */
 #define CAUTIOUS_AFTER_STARTS	2
 
 /* Tags of questions. */
@@ -65,7 +68,8 @@ enum
 };
 
 static VkWorker worker;
-static uint64 answering_request;	/* the wait request the question under way is for */
+static uint64 answering_request;	/* the wait request the question under way
+									 * is for */
 
 PGDLLEXPORT void vk_worker_main(Datum arg);
 
@@ -393,7 +397,10 @@ open_stream(int64 stream_id)
 									  worker.message_limit);
 	vk_worker_commit();
 
-	/* Commits that a crash takes back are applied again: offsets go back with the rows. */
+	/*
+	 * Commits that a crash takes back are applied again: offsets go back with
+	 * the rows.
+	 */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION);
 	be_cautious();
 }
@@ -418,7 +425,7 @@ seek_question(const VkPartition *partition, int64 *question)
 		*question = VK_OFFSET_LATEST;
 	else if (strchr(partition->seek, '-'))
 		*question = milliseconds_of(DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(partition->seek),
-																		   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+																			ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
 	else
 	{
 		*question = strtoll(partition->seek, NULL, 10);
@@ -531,7 +538,11 @@ ask(void)
 	if (worker.slot->wait_request > worker.slot->wait_answer)
 	{
 		answering_request = worker.slot->wait_request;
-		/* Who waits may have moved the stream just before; the news of it may not have come yet. */
+
+		/*
+		 * Who waits may have moved the stream just before; the news of it may
+		 * not have come yet.
+		 */
 		read_stream_again(false);
 		if (has_seeks())
 			return;

@@ -34,13 +34,16 @@ typedef struct VkWorker
 	int			message_count;
 	int			message_limit;
 
-	bool		dead_letters_exist; /* so that later messages for their keys must be noticed */
-	bool		start_counted;	/* the catalogue counts a start that has not proved itself */
+	bool		dead_letters_exist; /* so that later messages for their keys
+									 * must be noticed */
+	bool		start_counted;	/* the catalogue counts a start that has not
+								 * proved itself */
 	bool		one_by_one;		/* messages holds one of a batch of more */
 
 	int			failures;		/* of the batch under way, for the back-off */
 	TimestampTz retry_at;		/* not before, after a transient error */
-	TimestampTz letters_at;		/* retries of dead letters, again; 0: none failed */
+	TimestampTz letters_at;		/* retries of dead letters, again; 0: none
+								 * failed */
 	TimestampTz ask_at;			/* partitions of the topic, again */
 	TimestampTz group_commit_at;
 	bool		group_commit_due;
@@ -53,7 +56,8 @@ typedef enum VkBatchOutcome
 {
 	VK_BATCH_DONE,
 	VK_BATCH_LOST,				/* somebody changed the stream: read it again */
-	VK_BATCH_RETRY				/* a transient error: the same batch again, later */
+	VK_BATCH_RETRY				/* a transient error: the same batch again,
+								 * later */
 } VkBatchOutcome;
 
 extern VkBatchOutcome vk_worker_apply(VkWorker *worker);

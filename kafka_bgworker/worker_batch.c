@@ -45,7 +45,8 @@ typedef enum Attempt
 {
 	ATTEMPT_DONE,
 	ATTEMPT_LOST,
-	ATTEMPT_STOPPED,			/* failure at stop_at, and the stream wants to stop there */
+	ATTEMPT_STOPPED,			/* failure at stop_at, and the stream wants to
+								 * stop there */
 	ATTEMPT_ROW_ERROR,
 	ATTEMPT_CONFIG_ERROR,
 	ATTEMPT_TRANSIENT_ERROR

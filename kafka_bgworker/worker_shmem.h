@@ -54,8 +54,10 @@ typedef struct VkPartitionStat
 	int32		partition;
 	int64		next_offset;	/* committed */
 	int64		high_watermark; /* -1: not known */
-	int64		wait_target;	/* end of the partition at the last wait request, -1: not asked */
-	double		rate;			/* messages per second as of rate_at: see vk_rate */
+	int64		wait_target;	/* end of the partition at the last wait
+								 * request, -1: not asked */
+	double		rate;			/* messages per second as of rate_at: see
+								 * vk_rate */
 	TimestampTz rate_at;
 	char		error[128];		/* "": none */
 	TimestampTz error_at;
@@ -70,15 +72,18 @@ typedef struct VkStreamSlot
 	bool		wanted;			/* should run, says the catalogue */
 	bool		seen;			/* scratch of the discovery under way */
 	bool		launched;		/* registered, and not yet known to have ended */
-	bool		wake;			/* something changed: the worker reads its stream again */
+	bool		wake;			/* something changed: the worker reads its
+								 * stream again */
 	Oid			dboid;
 	Oid			owner;			/* who may see details */
 	int64		stream_id;
-	int32		worker;			/* reads partitions with partition % workers == worker */
+	int32		worker;			/* reads partitions with partition % workers
+								 * == worker */
 	int32		workers;
 	int64		generation;		/* of the stream, as last discovered */
 	int64		failed_generation;	/* not started again while it is this one */
-	uint64		launch;			/* number of the launch, so that a late worker finds it is late */
+	uint64		launch;			/* number of the launch, so that a late worker
+								 * finds it is late */
 	char		name[VK_SLOT_NAME_LENGTH];
 
 	pid_t		pid;			/* 0: no worker attached */
@@ -110,7 +115,8 @@ typedef struct VkStreamShmem
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
 	bool		discover_all;
-	Oid			discovered;		/* set by a discovery that saw the streams of its database */
+	Oid			discovered;		/* set by a discovery that saw the streams of
+								 * its database */
 	int32		request_count;
 	Oid			requests[VK_MAX_REQUESTS];
 	VkBlockedDatabase blocked[VK_MAX_BLOCKED];

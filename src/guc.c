@@ -21,7 +21,10 @@
 void
 vk_guc_init(void)
 {
-	/* What sizes shared memory is fixed at the start, and without it means nothing. */
+	/*
+	 * What sizes shared memory is fixed at the start, and without it means
+	 * nothing.
+	 */
 	bool		preloaded = process_shared_preload_libraries_in_progress;
 
 	DefineCustomIntVariable("vektonn.ef_search",

@@ -77,11 +77,13 @@ typedef struct VkIndex
 	Relation	rel;
 	VkIndexInfo info;
 	const VkStoreOps *store;	/* all splits of one index use the same */
-	bool		building;		/* CREATE INDEX: nothing is WAL-logged until its end */
+	bool		building;		/* CREATE INDEX: nothing is WAL-logged until
+								 * its end */
 	TupleDesc	key_desc;		/* of the split columns; NULL without */
 	FmgrInfo   *key_equal;		/* per split column, or NULL until needed */
 	void	   *store_build;	/* building: the store's own, NULL at first */
-	VkStoreRef	only;			/* hint: the one split of an index without split columns */
+	VkStoreRef	only;			/* hint: the one split of an index without
+								 * split columns */
 	uint16		store_hint;		/* the store's own, 0 at first */
 } VkIndex;
 
@@ -100,17 +102,23 @@ typedef struct VkScanStats
 typedef struct VkScan
 {
 	VkIndex    *index;
-	const struct varlena *query;	/* detoasted; NULL: every row has distance 0 */
+	const struct varlena *query;	/* detoasted; NULL: every row has distance
+									 * 0 */
 	VkTopk	   *topk;			/* the pass' collector: see vk_scan_push */
-	int64		k;				/* of this pass; INT64_MAX when everything is wanted */
-	bool		last_pass;		/* approximate stores must now push every row beyond the cursor */
+	int64		k;				/* of this pass; INT64_MAX when everything is
+								 * wanted */
+	bool		last_pass;		/* approximate stores must now push every row
+								 * beyond the cursor */
 	VkScanStats *stats;
 	MemoryContext query_context;	/* reset when the query changes */
-	void	   *store_query;	/* the store's own, in query_context; NULL on a new query */
-	double		rows_held;		/* an approximate store adds about how many rows it holds */
-	HTAB	   *returned;		/* uint64 TIDs returned by earlier passes; only if
-								 * ops->approximate, else NULL */
-	struct VkRowSink *sink;		/* not NULL: takes the rows, unsearched; see am_batch.h */
+	void	   *store_query;	/* the store's own, in query_context; NULL on
+								 * a new query */
+	double		rows_held;		/* an approximate store adds about how many
+								 * rows it holds */
+	HTAB	   *returned;		/* uint64 TIDs returned by earlier passes;
+								 * only if ops->approximate, else NULL */
+	struct VkRowSink *sink;		/* not NULL: takes the rows, unsearched; see
+								 * am_batch.h */
 } VkScan;
 
 /* How stores push candidates. */
@@ -166,7 +174,8 @@ typedef struct VkCheck VkCheck;
 struct VkStoreOps
 {
 	const char *name;			/* in index_info, "flat" */
-	bool		approximate;	/* collect() may miss rows before the last pass */
+	bool		approximate;	/* collect() may miss rows before the last
+								 * pass */
 
 	/* Makes an empty store; returns the block of its head page. */
 	BlockNumber (*create) (VkIndex *index, uint32 split_id);
@@ -186,9 +195,9 @@ struct VkStoreOps
 	void		(*learn) (VkIndex *index, struct varlena **sample, int nsample);
 
 	/*
-	 * Bulk load into a new index; all three or none (then insert() is
-	 * called per row).  Rows of one split come together; end() returns the
-	 * head's block.  Memory between them: maintenance_work_mem_kb.
+	 * Bulk load into a new index; all three or none (then insert() is called
+	 * per row).  Rows of one split come together; end() returns the head's
+	 * block.  Memory between them: maintenance_work_mem_kb.
 	 */
 	void	   *(*build_begin) (VkIndex *index, uint32 split_id, int maintenance_work_mem_kb);
 	void		(*build_add) (void *state, ItemPointer tid, const struct varlena *value);

@@ -150,7 +150,7 @@ check_nulls(VkCheck *check, const VkSplitEntry *entry)
 										  BUFFER_LOCK_SHARE);
 		Page		page = BufferGetPage(buffer);
 		int			count = (((PageHeader) page)->pd_lower - MAXALIGN(SizeOfPageHeaderData)) /
-			sizeof(ItemPointerData);
+		sizeof(ItemPointerData);
 
 		CHECK_FOR_INTERRUPTS();
 		vk_check_page_seen(check, block);
@@ -210,7 +210,7 @@ vk_check_index(PG_FUNCTION_ARGS)
 	check.index = vk_index_open(rel);
 	check.nblocks = RelationGetNumberOfBlocks(rel);
 	check.seen = MemoryContextAllocExtended(CurrentMemoryContext, check.nblocks / 8 + 1,
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	control.keysize = control.entrysize = sizeof(uint64);
 	control.hcxt = CurrentMemoryContext;
 	check.tids = hash_create("vektonn check", 1024, &control,

@@ -98,7 +98,8 @@ typedef struct Validation
 	bool		has_hash;
 } Validation;
 
-static void pg_attribute_printf(2, 3)
+static void
+pg_attribute_printf(2, 3)
 complain(Validation *validation, const char *format,...)
 {
 	StringInfoData text;
@@ -129,7 +130,7 @@ validate_operator(Validation *validation, Form_pg_amop member)
 {
 	const char *name = format_operator(member->amopopr);
 	bool		own = member->amoplefttype == validation->type &&
-		member->amoprighttype == validation->type;
+	member->amoprighttype == validation->type;
 
 	if (member->amopstrategy == VK_STRATEGY_EQUAL)
 	{
@@ -160,7 +161,7 @@ validate_procedure(Validation *validation, Form_pg_amproc member)
 	int			ntypes;
 	Oid			result = get_func_signature(member->amproc, &types, &ntypes);
 	bool		own = member->amproclefttype == validation->type &&
-		member->amprocrighttype == validation->type;
+	member->amprocrighttype == validation->type;
 
 	if (member->amprocnum == VK_PROC_ELEM)
 	{

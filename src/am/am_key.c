@@ -149,7 +149,7 @@ condition_values(VkIndex *index, ScanKey key, VkColumnCondition *condition)
 	int			column = key->sk_attno - 1;
 	Oid			family = index->rel->rd_opfamily[column];
 	Oid			type = OidIsValid(key->sk_subtype) ? key->sk_subtype :
-		index->rel->rd_opcintype[column];
+	index->rel->rd_opcintype[column];
 	Oid			hash_proc;
 	FmgrInfo	hash;
 

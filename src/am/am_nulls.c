@@ -142,7 +142,7 @@ vk_nulls_vacuum(VkVacuum *vacuum, Buffer leaf, OffsetNumber offset)
 		{
 			Buffer		above = previous != InvalidBuffer ? previous : leaf;
 			void	   *link = previous != InvalidBuffer ?
-				&VkPageGetOpaque(BufferGetPage(previous))->next : &entry->nulls;
+			&VkPageGetOpaque(BufferGetPage(previous))->next : &entry->nulls;
 
 			vk_edit_put_uint32(&edit, vk_edit_page(&edit, above), link, next);
 			vk_edit_free(&edit, buffer);

@@ -315,7 +315,8 @@ vk_page_allocate(VkIndex *index)
 
 		/*
 		 * The map is only a hint.  Whoever holds the lock may be using the
-		 * page already, and waiting here, while holding locks, might deadlock.
+		 * page already, and waiting here, while holding locks, might
+		 * deadlock.
 		 */
 		if (ConditionalLockBuffer(buffer))
 		{

@@ -55,7 +55,7 @@ has_clause(List *clauses, RestrictInfo *rinfo)
 
 	foreach(cell, clauses)
 		if (lfirst_node(IndexClause, cell)->rinfo == rinfo)
-			return true;
+		return true;
 	return false;
 }
 

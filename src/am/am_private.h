@@ -69,7 +69,8 @@ typedef struct VkDirLeaf
 {
 	uint64		prefix;			/* the low depth bits of all hashes here */
 	uint32		depth;			/* 0..VK_DIR_MAX_DEPTH */
-	BlockNumber fill;			/* shared page that gets the leaf's new small rows, or invalid */
+	BlockNumber fill;			/* shared page that gets the leaf's new small
+								 * rows, or invalid */
 } VkDirLeaf;
 
 /* A small split's rows lie on at most this many shared pages. */
@@ -86,14 +87,17 @@ typedef struct VkSplitEntry
 {
 	uint64		hash;
 	uint32		split_id;
-	BlockNumber head;			/* of the store; invalid while the split is small */
+	BlockNumber head;			/* of the store; invalid while the split is
+								 * small */
 	BlockNumber nulls;			/* chain of TIDs of NULL vectors, or invalid */
 	uint16		nshared;		/* entries of shared in use */
-	uint16		tiny_bytes;		/* of rows on shared pages, not less than there are */
+	uint16		tiny_bytes;		/* of rows on shared pages, not less than
+								 * there are */
 	BlockNumber shared[VK_TINY_BLOCKS];
 	uint16		key_size;
 	uint16		unused[3];
-	char		key[FLEXIBLE_ARRAY_MEMBER]; /* an IndexTuple of the split columns */
+	char		key[FLEXIBLE_ARRAY_MEMBER]; /* an IndexTuple of the split
+											 * columns */
 } VkSplitEntry;
 
 StaticAssertDecl(offsetof(VkSplitEntry, key) == 80, "VkSplitEntry is on disk");
@@ -109,7 +113,8 @@ typedef struct VkSharedRow
 	ItemPointerData tid;
 	uint16		unused1;
 	uint32		unused2;
-	char		value[FLEXIBLE_ARRAY_MEMBER];	/* a varlena with a 4-byte header */
+	char		value[FLEXIBLE_ARRAY_MEMBER];	/* a varlena with a 4-byte
+												 * header */
 } VkSharedRow;
 
 StaticAssertDecl(offsetof(VkSharedRow, value) == 16, "VkSharedRow is on disk");

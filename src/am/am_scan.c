@@ -44,7 +44,8 @@ typedef struct ScanState
 	VkScan		scan;
 	VkTopk		topk;
 	VkConditions conditions;
-	MemoryContext query_context;	/* conditions, query, the store's query state */
+	MemoryContext query_context;	/* conditions, query, the store's query
+									 * state */
 	MemoryContext pass_context; /* collector */
 	bool		started;		/* a pass has been made; topk is valid */
 	bool		final;			/* no further pass can find anything */

@@ -15,6 +15,7 @@ static const struct
 	VkAlgorithm algorithm;
 	const VkStoreOps *ops;
 }			stores[] =
+
 {
 	{VK_ELEM_FLOAT4, VK_ALGORITHM_FLAT, &vk_flat_store},
 	{VK_ELEM_FLOAT2, VK_ALGORITHM_FLAT, &vk_flat_store},

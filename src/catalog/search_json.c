@@ -50,7 +50,7 @@ query_k(Jsonb *query, VkComplaints *complaints)
 
 	if (!query_field(query, "k", &field) ||
 		!vk_attribute_from_json(&field, VK_ATTRIBUTE_INT64, true, &value) ||
-		value.as.int64 <= 0 || value.as.int64 > PG_INT32_MAX)
+		value.as.int64 <=0 || value.as.int64 >PG_INT32_MAX)
 	{
 		vk_complain(complaints, "K must be positive");
 		return 0;

@@ -8,7 +8,8 @@
 #ifdef VK_HAVE_X86_KERNELS
 #include <immintrin.h>
 
-#define WORDS				16	/* in a register; bytes are widened to words and multiplied in pairs */
+#define WORDS				16	/* in a register; bytes are widened to words
+								 * and multiplied in pairs */
 
 #define AVX2_DOT(name, type_a, widen_a) \
 static int32 \

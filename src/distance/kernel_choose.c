@@ -36,7 +36,7 @@ read_xcr0(void)
 	uint32		low;
 	uint32		high;
 
-	__asm__ volatile ("xgetbv" : "=a" (low), "=d" (high) : "c" (0));
+	__asm__ volatile ("xgetbv":"=a" (low), "=d"(high):"c"(0));
 
 	return low;
 }

@@ -166,7 +166,11 @@ find_common(const VkSparse *a, const VkSparse *b, double *sum)
 		{
 			if (at == last)
 				return count;
-			/* The last register overlaps the one before: it holds only what is passed. */
+
+			/*
+			 * The last register overlaps the one before: it holds only what
+			 * is passed.
+			 */
 			at = Min(at + VK_WIDTH, last);
 		}
 		match = VK_MATCH_INDEX(many->indices + at, index);
@@ -268,19 +272,28 @@ l2_squared_u8(const uint8 *a, const uint8 *b, int n)
 
 #define VK_KERNELS_OF(isa)	CppConcat(vk_kernels_, isa)
 
-const VkKernels VK_KERNELS_OF(VK_ISA) = {
+const VkKernels
+VK_KERNELS_OF(VK_ISA) =
+{
 	.name = CppAsString2(VK_ISA),
-	.dense = {
-		[VK_ELEM_FLOAT4] = {
+		.dense =
+	{
+		[VK_ELEM_FLOAT4] =
+		{
 			float4_l2_squared, float4_inner_product, float4_l1, float4_cosine
 		},
-		[VK_ELEM_FLOAT2] = {
+			[VK_ELEM_FLOAT2] =
+		{
 			float2_l2_squared, float2_inner_product, float2_l1, float2_cosine
 		}
 	},
-	.sparse = {
+		.sparse =
+	{
 		vk_sparse_l2_squared, VK_SPARSE_INNER_PRODUCT, vk_sparse_l1,
-		VK_SPARSE_INTERSECTION
+			VK_SPARSE_INTERSECTION
 	},
-	.int8 = {VK_DOT_I8, VK_DOT_U8I8, VK_L1_U8, VK_L2_SQUARED_U8}
+		.int8 =
+	{
+		VK_DOT_I8, VK_DOT_U8I8, VK_L1_U8, VK_L2_SQUARED_U8
+	}
 };

@@ -158,7 +158,10 @@ vk_sparse_norms_squared(const VkSparse *a, const VkSparse *b, double *norm_a, do
 	double		sum_a = 0;
 	double		sum_b = 0;
 
-	/* Side by side, the latency of one addition hides behind that of the other. */
+	/*
+	 * Side by side, the latency of one addition hides behind that of the
+	 * other.
+	 */
 	for (int i = 0; i < both; i++)
 	{
 		sum_a += (double) a->values[i] * a->values[i];

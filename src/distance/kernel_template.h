@@ -24,7 +24,7 @@
 
 /* Sum of term(x, y) over all elements. */
 static pg_attribute_always_inline float
-VK_FN(sum_terms) (const VK_ELEM_T *a, const VK_ELEM_T *b, int dim,
+VK_FN(sum_terms) (const VK_ELEM_T * a, const VK_ELEM_T * b, int dim,
 				  VkReg (*term) (VkReg x, VkReg y))
 {
 	VkReg		sum[VK_REGS] = {{0}};
@@ -76,8 +76,8 @@ VK_FN(l1) (const void *a, const void *b, int dim)
 static void
 VK_FN(cosine) (const void *av, const void *bv, int dim, VkCosineParts *parts)
 {
-	const VK_ELEM_T *a = av;
-	const VK_ELEM_T *b = bv;
+	const		VK_ELEM_T *a = av;
+	const		VK_ELEM_T *b = bv;
 	VkReg		ip[VK_REGS] = {{0}};
 	VkReg		norm_a[VK_REGS] = {{0}};
 	VkReg		norm_b[VK_REGS] = {{0}};

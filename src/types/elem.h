@@ -92,7 +92,8 @@ vk_float_to_half(float value)
 
 	if (rest > VK_FLOAT_EXPONENT)
 		return sign | VK_HALF_NAN;
-	if (rest >= UINT32_C(0x47800000))	/* 2^16 and above; a little below rounds to it */
+	if (rest >= UINT32_C(0x47800000))	/* 2^16 and above; a little below
+										 * rounds to it */
 		return sign | VK_HALF_INF;
 	if (rest < UINT32_C(0x38800000))	/* below 2^-14: subnormal or zero */
 	{

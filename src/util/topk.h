@@ -34,8 +34,9 @@ typedef struct VkTopk
 	int64		allocated;		/* length of items; grows up to capacity */
 	bool		has_cursor;
 	VkCandidate cursor;			/* only pairs strictly beyond it are kept */
-	double		threshold;		/* distance of the k-th best so far, else infinity */
-	VkTopkSort *sort;	/* not NULL: everything goes here instead */
+	double		threshold;		/* distance of the k-th best so far, else
+								 * infinity */
+	VkTopkSort *sort;			/* not NULL: everything goes here instead */
 	int64		pushed;			/* pairs offered beyond the cursor */
 } VkTopk;
 

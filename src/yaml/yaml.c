@@ -70,7 +70,7 @@ reader_separate(Reader *reader)
 }
 
 static void
-reader_open(Reader *reader, bool mapping, yaml_event_t *event)
+reader_open(Reader *reader, bool mapping, yaml_event_t * event)
 {
 	if (reader->depth > 0 && reader->levels[reader->depth - 1].mapping &&
 		reader->levels[reader->depth - 1].at_key)
@@ -79,7 +79,8 @@ reader_open(Reader *reader, bool mapping, yaml_event_t *event)
 		reader_error(reader, "nesting is too deep", event->start_mark.line);
 	reader_separate(reader);
 	appendStringInfoChar(&reader->json, mapping ? '{' : '[');
-	reader->levels[reader->depth++] = (Level) {
+	reader->levels[reader->depth++] = (Level)
+	{
 		.mapping = mapping,.at_key = mapping,.empty = true
 	};
 }
@@ -93,7 +94,7 @@ reader_close(Reader *reader)
 }
 
 static void
-reader_scalar(Reader *reader, yaml_event_t *event)
+reader_scalar(Reader *reader, yaml_event_t * event)
 {
 	const char *text = (const char *) event->data.scalar.value;
 	int			length = event->data.scalar.length;
@@ -111,7 +112,7 @@ reader_scalar(Reader *reader, yaml_event_t *event)
 }
 
 static void
-reader_event(Reader *reader, yaml_event_t *event)
+reader_event(Reader *reader, yaml_event_t * event)
 {
 	switch (event->type)
 	{

@@ -36,7 +36,8 @@ typedef enum Values
 	VALUES_MIXED, NUM_VALUES
 } Values;
 
-static char *region[2];			/* MAX_LENGTH floats and MAX_MISALIGN bytes, then a guard page */
+static char *region[2];			/* MAX_LENGTH floats and MAX_MISALIGN bytes,
+								 * then a guard page */
 
 static float
 value_at(VkElem elem, const void *array, int i)
@@ -97,7 +98,7 @@ double_sum(VkElem elem, Term term, const void *a, const void *b, int n, double *
 		double		x = value_at(elem, a, i);
 		double		y = value_at(elem, b, i);
 		double		t = term == TERM_PRODUCT ? x * y :
-			term == TERM_L1 ? fabs(x - y) : (x - y) * (x - y);
+		term == TERM_L1 ? fabs(x - y) : (x - y) * (x - y);
 
 		sum += t;
 		*magnitude += fabs(t);
@@ -142,7 +143,7 @@ static VkHalf
 random_half(Values values)
 {
 	int			exponent = values == VALUES_DENORMAL ? 0 :
-		values == VALUES_HUGE ? 30 : values == VALUES_MIXED ? random_below(31) : 14;
+	values == VALUES_HUGE ? 30 : values == VALUES_MIXED ? random_below(31) : 14;
 
 	if (values == VALUES_ZERO)
 		return 0;

@@ -66,7 +66,11 @@ main(void)
 				check_arrays(kernels, a, b, n);
 			}
 		}
-		/* The extremes: 255 and -128, 127, 0 against each other, at full length. */
+
+		/*
+		 * The extremes: 255 and -128, 127, 0 against each other, at full
+		 * length.
+		 */
 		for (int pair = 0; pair < 16; pair++)
 		{
 			static const uint8 extremes[] = {0, 127, 128, 255};

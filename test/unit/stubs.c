@@ -15,7 +15,8 @@
 void		ExceptionalCondition(const char *condition);
 
 /* Where Assert() goes in a build with assertions. */
-__attribute__((weak)) void
+__attribute__((weak))
+void
 ExceptionalCondition(const char *condition)
 {
 	fprintf(stderr, "assertion failed: %s\n", condition);

@@ -98,7 +98,7 @@ code_bounds_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound 
 		double		full = norm + error;
 		double		product = query_scale * scale * (double) dots[i];
 		double		upper = constant + product + query_norm * error + query_error * full +
-			skew * (query_norm + query_error) * full + high * (double) highs[i];
+		skew * (query_norm + query_error) * full + high * (double) highs[i];
 
 		upper += float_error * (mean_norm + full + (double) highs[i]);
 		upper += DOUBLE_ERROR * (fabs(constant) + query_norm * norm + fabs(upper));

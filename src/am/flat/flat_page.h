@@ -22,7 +22,8 @@ typedef struct VkFlatHead
 	BlockNumber first;			/* group; chained by opaque->next */
 	BlockNumber last;
 	BlockNumber insert;			/* group that takes new rows */
-	BlockNumber free;			/* stack of groups with free slots, by free_next */
+	BlockNumber free;			/* stack of groups with free slots, by
+								 * free_next */
 	uint32		unused;
 } VkFlatHead;
 
@@ -39,7 +40,8 @@ typedef struct VkFlatGroup
 	uint16		nfree;			/* of them, those without a row */
 	uint16		nblocks;		/* row pages allocated */
 	uint16		code_bytes;		/* room per code; 0: none */
-	uint16		codec;			/* the codes are of this codec; 0: not yet coded */
+	uint16		codec;			/* the codes are of this codec; 0: not yet
+								 * coded */
 	uint16		flags;
 	uint16		unused;
 	BlockNumber free_next;		/* valid if on the free stack */
@@ -64,12 +66,16 @@ typedef struct VkFlatLayout
 	int			code_bytes;
 	int			blocks;			/* BlockNumber[nblocks] */
 	int			scale;			/* float[capacity]: of the code's bytes */
-	int			square;			/* uint32[]: sum of the squares of the code's bytes */
-	int			error;			/* float[]: at least |projected row - code|, or infinite */
-	int			rest_low;		/* float[]: the norm of what the projection leaves */
+	int			square;			/* uint32[]: sum of the squares of the code's
+								 * bytes */
+	int			error;			/* float[]: at least |projected row - code|,
+								 * or infinite */
+	int			rest_low;		/* float[]: the norm of what the projection
+								 * leaves */
 	int			rest_high;		/* float[]: out is between these */
 	int			codes;			/* int8[capacity][code_bytes] */
-	int			tids;			/* ItemPointerData[capacity]; invalid: free slot */
+	int			tids;			/* ItemPointerData[capacity]; invalid: free
+								 * slot */
 	int			used;			/* bytes in all */
 } VkFlatLayout;
 
@@ -81,7 +87,8 @@ typedef struct VkFlatLayout
 
 /* Words of VkMetaPage.store that flat uses. */
 #define VK_FLAT_META_BLOCK	0	/* first page of the codec, or 0 */
-#define VK_FLAT_META_CODEC	1	/* its number; 0 none yet, VK_FLAT_NO_CODEC none pays */
+#define VK_FLAT_META_CODEC	1	/* its number; 0 none yet, VK_FLAT_NO_CODEC
+								 * none pays */
 #define VK_FLAT_META_BYTES	2	/* its code_bytes */
 
 #define VK_FLAT_NO_CODEC	0xFFFF
@@ -90,7 +97,8 @@ typedef struct VkFlatLayout
 typedef struct VkFlatCodecHeader
 {
 	uint32		magic;
-	uint32		crc;			/* of the header with crc 0, and of all that follows */
+	uint32		crc;			/* of the header with crc 0, and of all that
+								 * follows */
 	uint16		codec;			/* its number */
 	uint16		kind;			/* VkFlatCodecKind */
 	uint16		code_bytes;

@@ -397,7 +397,10 @@ write_row(VkIndex *index, Buffer group_buffer, VkFlatGroup *group, const VkFlatL
 	VkEdit		edit;
 	int			page;
 
-	/* all but the last pages on their own: nobody looks before the slot is taken */
+	/*
+	 * all but the last pages on their own: nobody looks before the slot is
+	 * taken
+	 */
 	while (last - first + 1 > ONE_RECORD_PAGES)
 	{
 		vk_edit_start(&edit, index);
@@ -504,7 +507,7 @@ flat_cost(const VkIndexInfo *info, double rows, double k, double *seconds, doubl
 		double		survivors = Min(rows, k * SURVIVORS_PER_K + rows * SURVIVING_SHARE);
 		double		code_pages = ceil(rows * (code_bytes + CODE_OVERHEAD) / VK_PAGE_SPACE) + 1;
 		double		code_seconds = code_pages * (SECONDS_PER_PAGE + VK_PAGE_SPACE * SECONDS_PER_BYTE) +
-			survivors * SECONDS_PER_RANDOM;
+		survivors * SECONDS_PER_RANDOM;
 
 		if (code_seconds < *seconds)
 		{

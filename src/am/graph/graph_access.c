@@ -83,7 +83,7 @@ load_center(VkGraph *graph, VkSpace *space)
 	while (done < vk_graph_dense_size(lay))
 	{
 		const VkGraphLink *link = id == VK_NODE_NONE ? NULL :
-			(const VkGraphLink *) vk_graph_pin(graph, id);
+		(const VkGraphLink *) vk_graph_pin(graph, id);
 
 		if (link == NULL || link->kind != VK_SLOT_CENTER || link->count == 0 ||
 			link->count > VK_LINK_CAPACITY(lay) ||

@@ -209,7 +209,8 @@ check_node(GraphCheck *gc, VkNodeId id, char *rec, char *data)
 	check_chain(gc, id, node->more, VK_SLOT_TIDS);
 	check_chain(gc, id, node->rest, VK_SLOT_PAYLOAD);
 	if (node->flags & VK_NODE_DEAD)
-		return;					/* VACUUM was interrupted: no longer looked after */
+		return;					/* VACUUM was interrupted: no longer looked
+								 * after */
 	gc->nodes++;
 
 	if (node->level > 0)
@@ -347,7 +348,7 @@ check_reachability(GraphCheck *gc)
 void
 vk_graph_check(VkIndex *index, VkStoreRef ref, VkCheck *check)
 {
-	GraphCheck	gc = {.index = index, .check = check};
+	GraphCheck	gc = {.index = index,.check = check};
 	HASHCTL		control = {0};
 	HASH_SEQ_STATUS seq;
 	SlotInfo   *info;

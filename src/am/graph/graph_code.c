@@ -75,7 +75,7 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 	for (int i = 0; i < code_dim; i += 4)
 	{
 		float		sum = (fabsf(query[i]) + fabsf(query[i + 1])) +
-			(fabsf(query[i + 2]) + fabsf(query[i + 3]));
+		(fabsf(query[i + 2]) + fabsf(query[i + 3]));
 
 		largest = Max(largest, sum);
 	}

@@ -32,7 +32,8 @@ typedef struct VkRotation
 typedef struct VkCodeTable
 {
 	int			code_dim;
-	float		unit;			/* sum of signed coordinates = unit * sum + offset */
+	float		unit;			/* sum of signed coordinates = unit * sum +
+								 * offset */
 	float		offset;
 	uint8	   *tables;			/* code_dim * 4 bytes, 64-byte aligned */
 } VkCodeTable;

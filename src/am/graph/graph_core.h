@@ -47,7 +47,7 @@ CORE(gather) (CoreAccess *access, const VkGraphLayout *lay, VkNodeId id,
 	while (done < node->payload_size)
 	{
 		const VkGraphLink *link = next == VK_NODE_NONE ? NULL :
-			(const VkGraphLink *) core_pin(access, next);
+		(const VkGraphLink *) core_pin(access, next);
 
 		if (link == NULL)
 			return false;

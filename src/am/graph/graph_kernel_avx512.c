@@ -90,6 +90,7 @@ estimate(const VkCodeTable *table, const uint8 *codes, const float *bias, const 
 		 float dv, float limit, float *est)
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
+
 	/* 4 edges x 4 bytes in a lane to 4 bytes x 4 edges */
 	const __m512i by_byte = _mm512_broadcast_i32x4(
 												   _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));

@@ -119,7 +119,7 @@ encode(const float *owner, const float *nbr, int dim, int code_dim, uint8 *bits,
 	VkFloat16v	sum2 = {0};
 	VkFloat16v	sum1 = {0};
 	VkFloat16v	sum_owner = {0};
-	const VkInt16v sign_bit = (VkInt16v) {0} + (int32) 0x80000000;
+	const VkInt16v sign_bit = (VkInt16v) {0} +(int32) 0x80000000;
 	int			i;
 
 	for (i = 0; i < code_dim; i += LANES)

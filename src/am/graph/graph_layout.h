@@ -27,7 +27,8 @@ typedef uint32 VkNodeId;
 #define VK_SLOT_PAYLOAD		3	/* the rest of a vector too large for its slot */
 #define VK_SLOT_CENTER		4	/* the vector that codes are relative to */
 
-#define VK_NODE_DEAD		0x01	/* no heap TIDs left: traversed, not returned */
+#define VK_NODE_DEAD		0x01	/* no heap TIDs left: traversed, not
+									 * returned */
 
 #define VK_NODE_INLINE_TIDS	5
 
@@ -93,12 +94,14 @@ typedef struct VkGraphLayout
 	VkElem		elem;
 	VkMetric	metric;
 	int			dim;			/* of the type; sparsevec may have any */
-	int			nav_dim;		/* dimension of the rotated vector, multiple of 32 */
+	int			nav_dim;		/* dimension of the rotated vector, multiple
+								 * of 32 */
 	int			code_dim;		/* leading rotated dimensions that codes hold */
 	int			max_edges;		/* multiple of VK_EDGE_GROUP */
 	int			forward;		/* edges a new node chooses */
 	int			prune_to;		/* edges left when a full node is pruned */
-	bool		ip;				/* navigate by inner product, else by squared l2 */
+	bool		ip;				/* navigate by inner product, else by squared
+								 * l2 */
 	bool		spans;			/* the vector may go on in other slots */
 	int			payload_inline; /* bytes of the vector in the node's slot */
 

@@ -25,7 +25,8 @@ typedef struct VkGraphRoot
 {
 	uint32		magic;
 	uint32		version;
-	uint64		seed;			/* of rotation and sketch; random, so it names the graph */
+	uint64		seed;			/* of rotation and sketch; random, so it names
+								 * the graph */
 	VkNodeId	entry;			/* VK_NODE_NONE: the graph is empty */
 	int32		level;			/* of entry; -1 if empty */
 	VkNodeId	center;			/* a VK_SLOT_CENTER, or VK_NODE_NONE */
@@ -45,12 +46,14 @@ StaticAssertDecl(sizeof(VkGraphRoot) == 56, "VkGraphRoot is on disk");
 typedef struct VkGraphPageHeader
 {
 	BlockNumber next_free;		/* meaningful while VK_GRAPH_PAGE_LISTED */
-	uint16		nused;			/* slots ever used; those behind do not exist yet */
+	uint16		nused;			/* slots ever used; those behind do not exist
+								 * yet */
 	uint16		flags;
 	uint32		unused[8];
 } VkGraphPageHeader;
 
-#define VK_GRAPH_PAGE_LISTED	0x0001	/* in the chain of pages with free slots */
+#define VK_GRAPH_PAGE_LISTED	0x0001	/* in the chain of pages with free
+										 * slots */
 
 StaticAssertDecl(sizeof(VkGraphPageHeader) == 40, "VkGraphPageHeader is on disk");
 

@@ -43,7 +43,7 @@ typedef struct GraphScan
 } GraphScan;
 
 static inline void
-offer(GraphScan *gs, double rank, const ItemPointerData *tid)
+offer(GraphScan *gs, double rank, const ItemPointerData * tid)
 {
 	vk_scan_push(gs->scan, rank, vk_tid_encode((ItemPointer) tid));
 }

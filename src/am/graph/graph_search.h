@@ -95,7 +95,8 @@ typedef struct VkGraphSearch
 	VkBeamEntry *beam;			/* ascending estimates */
 	int			nbeam;
 	int			beam_allocated;
-	uint32	   *seen;			/* open hash of visited ids; 0 = empty, else id + 1 */
+	uint32	   *seen;			/* open hash of visited ids; 0 = empty, else
+								 * id + 1 */
 	uint32		seen_mask;
 	uint32		seen_count;
 	uint32		seen_allocated;

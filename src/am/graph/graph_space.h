@@ -37,7 +37,8 @@ typedef struct VkSpace
 	uint64		seed;
 	float		alpha;			/* robust pruning; on squared distances */
 	bool		centered;
-	float	   *center;			/* nav_dim floats, not rotated; zero if !centered */
+	float	   *center;			/* nav_dim floats, not rotated; zero if
+								 * !centered */
 } VkSpace;
 
 extern void vk_space_init(VkSpace *space, const VkGraphLayout *lay, uint64 seed);

@@ -180,7 +180,7 @@ extern bool vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 typedef struct VkSparseBuilder VkSparseBuilder;
 
 extern VkSparseBuilder *vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory);
-extern void vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData *tid,
+extern void vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData * tid,
 								  const VkSparse *vec);
 extern bool vk_sparse_builder_full(VkSparseBuilder *builder);
 extern void vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment);
@@ -191,11 +191,13 @@ extern void vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *
 typedef struct VkMergePolicy
 {
 	int			fanin;			/* so many, with what they join */
-	int			larger;			/* each at most so many times as large as what it joins */
+	int			larger;			/* each at most so many times as large as what
+								 * it joins */
 } VkMergePolicy;
 
 extern const VkMergePolicy vk_sparse_insert_policy;
-extern const VkMergePolicy vk_sparse_vacuum_policy; /* fewer segments, more copying */
+extern const VkMergePolicy vk_sparse_vacuum_policy; /* fewer segments, more
+													 * copying */
 
 extern void vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref);
 extern bool vk_sparse_merge_try_lock(VkIndex *index, VkStoreRef ref);

@@ -379,7 +379,7 @@ grow_documents(VkSparseBuilder *builder)
 }
 
 void
-vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData *tid,
+vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData * tid,
 					  const VkSparse *vec)
 {
 	MemoryContext old = MemoryContextSwitchTo(builder->context);

@@ -279,7 +279,7 @@ copy_vector(MergeTarget *target, const VkSparse *vec)
 
 /* Writes a row.  This waits for locks and interrupts: the caller holds no page. */
 static void
-write_row(MergeTarget *target, const ItemPointerData *tid, const VkSparse *vec)
+write_row(MergeTarget *target, const ItemPointerData * tid, const VkSparse *vec)
 {
 	if (target->builder != NULL && vk_sparse_builder_full(target->builder) &&
 		target->count < VK_SPARSE_HEAD_ROOM - 1)

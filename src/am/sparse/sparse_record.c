@@ -56,7 +56,7 @@ vk_sparse_record_size(const VkSparse *vec)
 
 void
 vk_sparse_record_encode(const VkSparse *vec, int32 dim,
-						const ItemPointerData *tid, char *out)
+						const ItemPointerData * tid, char *out)
 {
 	VkSparseRecord record = {0};
 	char	   *indices = out + sizeof(VkSparseRecord) + 4 * vec->nnz;

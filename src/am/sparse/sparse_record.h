@@ -46,7 +46,7 @@ extern uint32 vk_sparse_record_size(const VkSparse *vec);
 
 /* Writes the record of vec, vk_sparse_record_size() bytes, at out. */
 extern void vk_sparse_record_encode(const VkSparse *vec, int32 dim,
-									const ItemPointerData *tid, char *out);
+									const ItemPointerData * tid, char *out);
 
 /*
  * What is wrong with a record header of which `available` bytes may be in

@@ -317,7 +317,11 @@ compare_bands(SegmentScan *segment)
 			return true;
 		if (low != -INFINITY)
 			found = segment->kernel->select(scores, segment->documents, low, high, candidates);
-		/* The threshold may come from rows that are nothing like the best of these. */
+
+		/*
+		 * The threshold may come from rows that are nothing like the best of
+		 * these.
+		 */
 		if (found > 2 * wanted + BAND_EXTRA)
 			low = vk_sparse_scores_rank(scores, segment->documents, high, wanted, heap);
 		if (found > 2 * wanted + BAND_EXTRA || low == -INFINITY)
@@ -580,7 +584,7 @@ static bool
 add_lists(SegmentScan *segment)
 {
 	bool		may_skip = segment->query->query.metric != VK_METRIC_JACCARD &&
-		!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64;
+	!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64;
 	int64		added = 0;
 	double	   *rests = palloc(sizeof(double) * (segment->nlists + 1));
 

@@ -31,7 +31,7 @@ typedef struct DeadRecords
 } DeadRecords;
 
 static bool
-is_dead(VkVacuum *vacuum, const ItemPointerData *tid)
+is_dead(VkVacuum *vacuum, const ItemPointerData * tid)
 {
 	ItemPointerData copy = *tid;
 
