@@ -408,8 +408,8 @@ vk_graph_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid, const struct va
 
 /*
  * Repaired nodes keep near neighbours that a new node would leave out, as in
- * FreshDiskANN: after six rounds of deleting and inserting 10 % of a set of
- * texts recall is 0.001 below a fresh build's; with 1, 0.007.
+ * FreshDiskANN.  In one run of six rounds of deleting and inserting 10 % of a
+ * set of texts recall was 0.001 below a fresh build's; with 1, 0.007.
  */
 #define REPAIR_ALPHA		1.2f
 
