@@ -5,7 +5,9 @@ SET client_min_messages = warning;
 SELECT vektonn.create_data_source('Sh', '1', 2, '{"id": "Int64", "shop": "Int64", "lang": "String", "n": "Int64"}', '{id,shop,lang}');
 SELECT vektonn.create_index('One', '1', 'Sh', '1', 'L2', id_attributes => '{id}', split_attributes => '{lang}');
 SELECT vektonn.create_index('Many', '1', 'Sh', '1', 'L2', id_attributes => '{id}', split_attributes => '{lang}', shard_attributes => '{shop}', shards => 3);
-\d+ many_1
+\d many_1
+SELECT inhrelid::regclass AS shard, pg_get_expr(relpartbound, oid) AS bound
+FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE inhparent = 'many_1'::regclass ORDER BY 1::text;
 DO $$
 DECLARE
 	points jsonb;

@@ -10,6 +10,7 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkCrash;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -136,11 +137,8 @@ my %steps = (
 		my ($case) = @_;
 		my @writers = map { start_writer($case) } 1 .. pick(0, 1, 2);
 		usleep(int(rand(600_000))) if @writers;
-		my $pid = $primary->{_pid};
-		$primary->kill9;
-		usleep(100_000) while kill(0, $pid);
+		kill_server($primary);
 		$_->finish for @writers;
-		usleep(300_000);		# the backends notice a little later
 		$primary->start;
 	},
 	concurrent => \&concurrent);

@@ -5,8 +5,8 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkCrash;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(has_archiving => 1, allows_streaming => 1);
@@ -40,10 +40,7 @@ is($restored->safe_psql('postgres', "SELECT am_compare_some('t', '<->', 40, 'vec
 
 $primary->safe_psql('postgres', 'CREATE UNLOGGED TABLE u (LIKE t); CREATE INDEX iu ON u USING vektonn (v vector_l2_ops, a);'
 	  . 'INSERT INTO u SELECT * FROM t;');
-my $pid = $primary->{_pid};
-$primary->kill9;
-usleep(100_000) while kill(0, $pid);
-usleep(300_000);
+kill_server($primary);
 $primary->start;
 is($primary->safe_psql('postgres', "SELECT count(*), vektonn.check_index('iu') FROM u"), '0|0',
 	'an unlogged index is empty after a crash');

@@ -8,6 +8,7 @@ use warnings;
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkCrash;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -65,13 +66,8 @@ for my $crash (1 .. $crashes)
 	  sprintf('CALL work(%.6f, 1000);', rand()), sprintf('CALL work(%.6f, 1000);', rand()),
 	  'VACUUM (INDEX_CLEANUP ON) rows;' x 200;
 	usleep(300_000 + int(rand(900_000)));
-	# All at once: backends that outlive the postmaster would go on.
-	my $pid = $node->{_pid};
-	my @children = split(' ', qx(ps -o pid= --ppid $pid));
-	$node->kill9;
-	kill('KILL', @children);
+	kill_server($node);
 	$_->finish for @sessions;
-	usleep(50_000) while grep { kill(0, $_) } $pid, @children;
 	$node->start;
 	my $result = $node->safe_psql('postgres', sprintf(
 		"SELECT setseed(%.6f); SELECT am_compare_some('rows', '<->', 200, 'sparsevec', 6);", rand()));

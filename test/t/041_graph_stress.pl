@@ -7,6 +7,7 @@ use warnings;
 use IPC::Run qw(start finish timeout);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkCrash;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -150,10 +151,8 @@ for my $round (1 .. $rounds)
 {
 	my @loads = (load_start('change', 3), load_start('search', 1), load_start('vacuum', 1));
 	usleep(1_000_000 * (0.3 + rand(1.2)));
-	my $pid = (split /\n/, slurp_file($primary->data_dir . '/postmaster.pid'))[0];
-	$primary->kill9;
+	kill_server($primary);
 	load_finish($_, 1) for @loads;
-	usleep(100_000) while kill(0, $pid);
 	$primary->start;
 	check_all("after kill $round");
 	$primary->safe_psql('postgres', 'VACUUM t; VACUUM u');
