@@ -29,6 +29,7 @@ autovacuum = off
 fsync = off
 shared_buffers = 32MB
 checkpoint_timeout = 1h
+wal_keep_size = 4GB
 wal_consistency_checking = 'generic'
 vektonn.sparse_log_limit = 8kB
 CONF

@@ -17,6 +17,7 @@ $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', <<CONF);
 autovacuum = off
 fsync = off
+wal_keep_size = 4GB
 max_parallel_workers_per_gather = 0
 CONF
 $node->start;

@@ -255,6 +255,7 @@ write_slot(VkGraph *graph, Buffer buffer, int number, char *slot, Size size, uin
 	Page		page = BufferGetPage(buffer);
 	VkGraphPageHeader *header = VkPageGetGraphHeader(page);
 	VkGraphNode *old = (VkGraphNode *) VkPageGetSlot(lay, page, number);
+	BlockNumber block = BufferGetBlockNumber(buffer);
 	VkEdit		edit;
 	int			target;
 
@@ -272,7 +273,7 @@ write_slot(VkGraph *graph, Buffer buffer, int number, char *slot, Size size, uin
 	((VkGraphNode *) slot)->gen = *gen;
 	vk_edit_put(&edit, target, old, slot, size);
 	vk_edit_commit_release(&edit);
-	return BufferGetBlockNumber(buffer) * lay->slots_per_page + number;
+	return block * lay->slots_per_page + number;
 }
 
 /*
