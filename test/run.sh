@@ -58,15 +58,17 @@ run_all() {
 		if [ $status -ne 0 ] || ! grep -q "^$suite " "$TALLY"; then
 			[ $status -ne 124 ] || echo "suite $suite ran longer than $SUITE_TIMEOUT s"
 			echo "suite $suite broke off (exit code $status)"
+			failure "suite $suite broke off (exit code $status)" /dev/null
 			tally "$suite" 0 1
 		fi
-		kill_leftovers || { echo "suite $suite left processes behind"; tally "$suite" 0 1; }
+		kill_leftovers || { failure "suite $suite left processes behind" /dev/null; tally "$suite" 0 1; }
 		echo "$suite took $((SECONDS - started)) s"
 	done
 }
 
 # Prints the totals as the last line; fails when a test failed or none ran.
 report() {
+	cat "$FAILURES"
 	awk -v ci="${CI:-}" '
 		!($1 in seen) { order[++n] = $1; seen[$1] = 1 }
 		{ passed[$1] += $2; failed[$1] += $3; skipped[$1] += $4 }

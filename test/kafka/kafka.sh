@@ -37,10 +37,17 @@ fetch() {
 	chmod -R a+rX "$cache"
 }
 
-# Prints N free ports of loopback.
+# Prints N free ports of loopback, below those the kernel gives to outgoing
+# connections: a client that retries while the broker is down could otherwise
+# get the broker's own port, and keep it.
 free_ports() {
-	perl -MIO::Socket::INET -e 'my @s = map { IO::Socket::INET->new(
-		LocalAddr => "127.0.0.1", Listen => 1) } 1 .. $ARGV[0]; print join(" ", map { $_->sockport } @s)' "$1"
+	perl -MIO::Socket::INET -e 'my @s;
+		while (@s < $ARGV[0]) {
+			my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 1,
+				LocalPort => 12000 + int rand 20000);
+			push @s, $s if $s;
+		}
+		print join(" ", map { $_->sockport } @s)' "$1"
 }
 
 run_java() { (exec_java "$@"); }

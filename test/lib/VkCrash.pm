@@ -11,17 +11,43 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(kill_server);
 
-# Returns when no process of the node is left; the caller starts it again.
+# Returns when no process of the node is left; the caller starts it again.  The
+# postmaster is stopped first, so that it starts no process after the list of
+# its children was taken.
 sub kill_server
 {
 	my ($node) = @_;
 	my $pid = $node->{_pid};
-	my @children = split(' ', qx(ps -o pid= --ppid $pid));
 
+	kill('STOP', $pid);
+	wait_until(sub { state_of($pid) =~ /[TtZX]/ });
+	my @children = split(' ', qx(ps -o pid= --ppid $pid));
 	$node->kill9;
 	kill('KILL', @children);
-	usleep(20_000) while grep { kill(0, $_) } $pid, @children;
+	wait_until(sub { not grep { state_of($_) ne 'X' } $pid, @children });
 	return;
+}
+
+# The state of a process as in ps(1); X for one that is gone.
+sub state_of
+{
+	my ($pid) = @_;
+
+	open(my $stat, '<', "/proc/$pid/stat") or return 'X';
+	my $line = <$stat> // '';
+	return $line =~ /\)\s+(\w)/ ? $1 : 'X';
+}
+
+sub wait_until
+{
+	my ($true) = @_;
+
+	for (1 .. 9000)
+	{
+		return if $true->();
+		usleep(20_000);
+	}
+	die 'a process is still there after three minutes';
 }
 
 1;

@@ -15,6 +15,7 @@ PG_ROOT=$RUN_DIR/root
 SUITE_DIR=$RUN_DIR/suite
 LOG_DIR=$RUN_DIR/log
 TALLY=$RUN_DIR/tally
+FAILURES=$RUN_DIR/failures
 
 say() { printf '%s\n' "== $*"; }
 die() { printf '%s\n' "error: $*" >&2; exit 1; }
@@ -56,6 +57,7 @@ start_run() {
 	export VK_RUN_ID=vektonn-run-$$-$(date +%s)
 	mkdir -p "$LOG_DIR" "$SUITE_DIR" "$RUN_DIR/home"
 	: >"$TALLY"
+	: >"$FAILURES"
 	trap 'trap "" INT TERM; kill_leftovers || true' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
@@ -156,6 +158,16 @@ copy_tests() {
 		chown -R "$PG_USER" "$SUITE_DIR/test" "$SUITE_DIR/expected" "$SUITE_DIR/docs" "$RUN_DIR/home"
 		chown "$PG_USER" "$SUITE_DIR"
 	}
+}
+
+# What failed is told again beside the totals, where it is looked for: the
+# program, its failed checks, and what it said about them or said last.
+failure() { # headline log
+	{
+		echo "FAILED: $1"
+		grep -nE -A12 '^not ok\b' "$2" | head -n 40 | sed 's/^/    /' || true
+		grep -qE '^not ok\b' "$2" || tail -n 15 "$2" | sed 's/^/    /'
+	} >>"$FAILURES"
 }
 
 # One line per suite or part of it: name, passed, failed, skipped.

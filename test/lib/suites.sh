@@ -43,7 +43,10 @@ run_counted() { # suite name log command...
 	printf '%-40s %s (%d s)\n' "$name" \
 		"$([ "$failed" -eq 0 ] && echo "$passed ok" || echo "$failed FAILED, exit code $status")" $((SECONDS - started))
 	[ "$skipped" -eq 0 ] || grep -iE '# *skip' "$log" | sed "s/^/SKIPPED: $name: /"
-	[ "$failed" -eq 0 ] || { grep -vE '^ok\b' "$log" | tail -n 80; echo "log: $log"; }
+	[ "$failed" -eq 0 ] || {
+		grep -vE '^ok\b' "$log" | tail -n 80; echo "log: $log"
+		failure "$suite $name: exit code $status, $passed ok, $failed failed" "$log"
+	}
 }
 
 suite_gates() {
@@ -97,6 +100,7 @@ pg_regress() { # suite program-relative-to-pgxs options... tests...
 		--bindir="$PRIV_BIN" --dbname="contrib_$suite" "$@" 2>&1) | tee "$LOG_DIR/$suite.log" || status=$?
 	count_regress "${suite%%_*}" "$LOG_DIR/$suite.log"
 	if [ -s "$out/regression.diffs" ]; then
+		failure "$suite: $(grep -E '^not ok|\.\.\. (FAILED|failed)' "$LOG_DIR/$suite.log" | tr -s ' \n' ' ')" /dev/null
 		head -n 400 "$out/regression.diffs"
 		echo "whole diff: $out/regression.diffs"
 	elif [ $status -ne 0 ]; then
@@ -171,8 +175,8 @@ real_kafka() { # tests
 suite_tap() {
 	local files
 	files=${*:-$(names test/t pl)}
-	export -f run_counted run_tap as_pg tally
-	export SRC_DIR RUN_DIR SUITE_DIR LOG_DIR TALLY PG_USER PRIV_BIN PGXS_DIR PG_CONFIG
+	export -f run_counted run_tap as_pg tally failure
+	export SRC_DIR RUN_DIR SUITE_DIR LOG_DIR TALLY FAILURES PG_USER PRIV_BIN PGXS_DIR PG_CONFIG
 	build build/mock_kafka
 	install -m 755 "$SRC_DIR/build/mock_kafka" "$SUITE_DIR/mock_kafka"
 	real_kafka $files
