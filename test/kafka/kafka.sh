@@ -112,7 +112,7 @@ start_broker() {
 	local attempt
 	exec_java kafka.Kafka "$dir/server.properties" >>"$dir/broker.log" 2>&1 </dev/null &
 	broker=$!
-	for attempt in $(seq 600); do
+	for attempt in $(seq 1800); do
 		! (: <"/dev/tcp/$address") 2>/dev/null || return 0
 		kill -0 "$broker" 2>/dev/null || break
 		sleep 0.1

@@ -59,7 +59,7 @@ sub wait_state
 sub caught_up
 {
 	my ($node, $stream, $name) = @_;
-	my $answer = $node->safe_psql('postgres', "SELECT vektonn.wait_for('$stream', '60 s')");
+	my $answer = $node->safe_psql('postgres', "SELECT vektonn.wait_for('$stream', '180 s')");
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	is($answer, 't', $name // 'caught up');
 	diag($node->safe_psql('postgres', 'SELECT * FROM vektonn.stream_status')) if $answer ne 't';

@@ -22,7 +22,8 @@
  *   transaction commit|abort TOPIC PARTITION KEY VALUE
  *                                    one message in a transaction of its own
  *   flush                            waits for all acknowledgements
- *   watermarks TOPIC PARTITION       "LOW HIGH"
+ *   watermarks TOPIC PARTITION [MILLISECONDS]
+ *                                    "LOW HIGH"
  *   consume TOPIC PARTITION OFFSET N "OFFSET KEY VALUE" lines, at most N, to the end of the partition
  *   delete_topic NAME                real clusters only, as the next two
  *   partitions NAME COUNT            add partitions
@@ -44,9 +45,9 @@
 #define MAX_ARGS		64
 #define MAX_BROKERS		16
 #define MAX_ERRORS		(MAX_ARGS - 2)
-#define FLUSH_MS		30000
-#define CONSUME_MS		10000
-#define WATERMARKS_MS	3000
+#define FLUSH_MS		180000
+#define CONSUME_MS		180000
+#define WATERMARKS_MS	180000
 
 static rd_kafka_mock_cluster_t *cluster;	/* NULL: a real cluster */
 static char bootstrap[1024];
@@ -268,14 +269,14 @@ do_transaction(char **arg)
 }
 
 static void
-do_watermarks(char **arg)
+do_watermarks(char **arg, int count)
 {
 	int64_t		low;
 	int64_t		high;
 	rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER);
 	rd_kafka_resp_err_t code;
 
-	code = rd_kafka_query_watermark_offsets(client, arg[1], atoi(arg[2]), &low, &high, WATERMARKS_MS);
+	code = rd_kafka_query_watermark_offsets(client, arg[1], atoi(arg[2]), &low, &high, count > 3 ? atoi(arg[3]) : WATERMARKS_MS);
 	if (!code)
 		printf("%lld %lld\n", (long long) low, (long long) high);
 	rd_kafka_destroy(client);
@@ -504,8 +505,8 @@ do_command(char **arg, int count)
 		do_flush();
 	else if (strcmp(arg[0], "transaction") == 0 && count == 6)
 		do_transaction(arg);
-	else if (strcmp(arg[0], "watermarks") == 0 && count == 3)
-		do_watermarks(arg);
+	else if (strcmp(arg[0], "watermarks") == 0 && count >= 3)
+		do_watermarks(arg, count);
 	else if (strcmp(arg[0], "consume") == 0 && count == 5)
 		do_consume(arg);
 	else

@@ -7,7 +7,6 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 use VkKafka;
 
 my ($can, $why) = VkKafka->can_run_real;
@@ -33,9 +32,10 @@ sub server
 
 sub try_produce
 {
-	my ($server) = @_;
+	my ($server, $timeout) = @_;
+	$timeout //= '120 s';
 	my ($ret, $out, $err) = $node->psql('postgres',
-		"SELECT vektonn.produce('$server', 't', '{k}', '{$server}', '10 s') IS NOT NULL");
+		"SELECT vektonn.produce('$server', 't', '{k}', '{$server}', '$timeout') IS NOT NULL");
 	return $ret == 0 ? $out : $err;
 }
 
@@ -63,13 +63,12 @@ server('no_ca', 'tls', q{, security_protocol 'ssl'});
 server('bad_pem', 'tls', q{, security_protocol 'ssl', ssl_ca_pem 'a-wrong-secret'});
 foreach my $server (qw(wrong_plain wrong_scram))
 {
-	my $start = time;
+	# What the timeout would say is another error.
 	like(try_produce($server), qr/refused the credentials/, "$server is refused");
-	ok(time - $start < 5, 'without waiting for the timeout');
 }
 like(try_produce('no_user'), qr/no credentials for server "no_user".*user mapping/s, 'no credentials');
 like(try_produce('no_mechanism'), qr/has no option "sasl_mechanism"/, 'no mechanism');
-like(try_produce('no_ca'), qr/did not answer in time.*certificate/si, 'an unknown certificate authority');
+like(try_produce('no_ca', '10 s'), qr/did not answer in time.*certificate/si, 'an unknown certificate authority');
 like(try_produce('bad_pem'), qr/could not create a client/, 'no certificate at all');
 like((($node->psql('postgres', q{SELECT vektonn.produce('plain', 'missing', '{k}', '{v}')}))[2]),
 	qr/topic "missing" does not exist/, 'a missing topic is said at once');

@@ -43,23 +43,23 @@ foreach my $format ('json', 'vektonn')
 	is(sql(qq{SELECT count FROM vektonn.upload('$source', '1.0', '[
 			{"attributes": {"id": 1, "payload": "first"}, "vector": [0, 1]},
 			{"attributes": {"id": 2, "payload": "second"}, "vector": [1, 0]},
-			{"attributes": {"id": 3, "payload": "third"}, "vector": [-0.5, 0]}]', wait => '30 s')}), 3, "$format: uploaded");
+			{"attributes": {"id": 3, "payload": "third"}, "vector": [-0.5, 0]}]', wait => '180 s')}), 3, "$format: uploaded");
 	is(sql(qq{SELECT rank, distance, attributes ->> 'payload' FROM vektonn.search('$source', '1.0', ARRAY['[0,2]']::vector[], k => 2)}),
 		"1|1|first\n2|4.25|third", "$format: found at once, having waited");
-	is(sql(qq{SELECT count FROM vektonn.delete('$source', '1.0', '[{"id": 1}, {"id": 2}, {"id": 3}]', wait => '30 s')}), 3, "$format: deleted");
+	is(sql(qq{SELECT count FROM vektonn.delete('$source', '1.0', '[{"id": 1}, {"id": 2}, {"id": 3}]', wait => '180 s')}), 3, "$format: deleted");
 	is(sql(qq{SELECT count(*) FROM vektonn.search('$source', '1.0', ARRAY['[0,0]']::vector[], k => 1)}), 0, "$format: and gone");
 	sql(qq{SELECT vektonn.upload('$source', '1.0', '[{"attributes": {"id": 4, "payload": "привет"}, "vector": [5, 5]}]')});
-	is(sql(qq{SELECT vektonn.wait_for('$source', '1.0', timeout => '30 s')}), 't', "$format: waited for");
+	is(sql(qq{SELECT vektonn.wait_for('$source', '1.0', timeout => '180 s')}), 't', "$format: waited for");
 	is(sql(qq{SELECT attributes ->> 'payload' FROM vektonn.search('$source', '1.0', ARRAY['[0,0]']::vector[], k => 1)}), 'привет', "$format: non-ASCII");
 }
 is(sql(q{SELECT count(*) FROM vektonn.peek('kafka_main', 'Vektonn.QuickStart_json-1_0', count => 1)
 	WHERE convert_from(key, 'UTF8') = '{"id": 4}'}), 1, 'the topic has the name and the key of upstream');
 
-is(sql(q{SELECT vektonn.wait_for('QuickStart.json 1.0', '30 s')}), 't', 'a stream by its name, with literals');
+is(sql(q{SELECT vektonn.wait_for('QuickStart.json 1.0', '180 s')}), 't', 'a stream by its name, with literals');
 
 # A second version beside the first catches up from the topic by itself.
 sql(q{SELECT vektonn.create_index('QuickStart.json', '2.0', 'QuickStart.json', '1.0', algorithm => 'Cosine')});
-is(sql(q{SELECT vektonn.wait_for('QuickStart.json', '2.0', timeout => '30 s')}), 't', 'the new version catches up');
+is(sql(q{SELECT vektonn.wait_for('QuickStart.json', '2.0', timeout => '180 s')}), 't', 'the new version catches up');
 is(sql(q{SELECT count(*) FROM quickstart_json_2_0}), 1, 'and has what the first has');
 sql(q{SELECT vektonn.use_index_version('QuickStart.json', '2.0')});
 is(sql(q{SELECT round(distance::numeric, 6) FROM vektonn.search('QuickStart.json', NULL, ARRAY['[1,1]']::vector[], 1)}), '0.000000', 'readers go over');
@@ -94,15 +94,15 @@ foreach my $batch (1 .. 30)
 	}
 	sql(sprintf q{SELECT vektonn.upload('Id', '1', '[%s]')}, join ',', @points);
 }
-is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '30 s')}), 't', 'all applied');
+is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '180 s')}), 't', 'all applied');
 is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM id_1}),
 	join(', ', map { "$_ $model{$_}" } sort keys %model), 'the last write of each id, and no orphan');
 is(sql(q{SELECT count(*) FROM vektonn.search('Id', '1', ARRAY['[0]']::vector[], 100)}), scalar(keys %model), 'the same through the index');
-is(sql(q{SELECT vektonn.wait_for('IdShards', '1', timeout => '30 s')}), 't', 'all applied to the shards');
+is(sql(q{SELECT vektonn.wait_for('IdShards', '1', timeout => '180 s')}), 't', 'all applied to the shards');
 is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM idshards_1}),
 	join(', ', map { "$_ $model{$_}" } sort keys %model), 'the same over shards, whatever moved between them');
 sql(q{SELECT vektonn.rebuild_stream('Id 1')});
-is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '30 s')}), 't', 'replayed');
+is(sql(q{SELECT vektonn.wait_for('Id', '1', timeout => '180 s')}), 't', 'replayed');
 is(sql(q{SELECT string_agg(format('%s %s %s', id, lang, n), ', ' ORDER BY id) FROM id_1}),
 	join(', ', map { "$_ $model{$_}" } sort keys %model), 'with the same result');
 

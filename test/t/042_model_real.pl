@@ -38,7 +38,7 @@ $kafka->broker('kill');
 my ($ret, undef, $err) = $node->psql('postgres', q{SELECT vektonn.produce('kafka_main', 'Vektonn.QuickStart_Source-1_0', '{a}', '{b}', '2 s')});
 ok($ret != 0, 'no upload while the broker is dead');
 $kafka->broker('start');
-is(sql(q{SELECT count FROM vektonn.upload('QuickStart.Source', '1.0', '[{"attributes": {"id": 4, "payload": "after"}, "vector": [0, 2]}]', wait => '60 s')}),
+is(sql(q{SELECT count FROM vektonn.upload('QuickStart.Source', '1.0', '[{"attributes": {"id": 4, "payload": "after"}, "vector": [0, 2]}]', wait => '180 s')}),
 	1, 'the next upload goes through');
 is(sql(q{SELECT attributes ->> 'payload' FROM vektonn.search('QuickStart.Index', '1.0', ARRAY['[0,2]']::vector[], 1)}), 'after', 'and arrives');
 
@@ -48,7 +48,7 @@ sql(q{SELECT vektonn.create_index('Wire', '1.0', 'Wire', '1.0', 'FaissIndex.L2')
 $kafka->produce('Vektonn.Wire-1_0', 0, pack('H*', '0a022001'),
 	pack('H*', '0a080a026964120220010a1d0a077061796c6f616412120a10666972737420646174612070' . '6f696e74' . '110000000000000000' . '11000000000000f03f'));
 $kafka->flush;
-is(sql(q{SELECT vektonn.wait_for('Wire', '1.0', timeout => '60 s')}), 't', 'a message of upstream\'s is applied');
+is(sql(q{SELECT vektonn.wait_for('Wire', '1.0', timeout => '180 s')}), 't', 'a message of upstream\'s is applied');
 is(sql('SELECT id, payload, vector FROM wire_1_0'), '1|first data point|[0,1]', 'as it was meant');
 unlike(slurp_file($node->logfile), qr/vektonn-secret.*LOG|ERROR.*vektonn-secret/, 'no secret in the log of the workers');
 $node->stop('fast');

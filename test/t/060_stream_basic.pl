@@ -30,7 +30,7 @@ foreach my $id (1 .. 100)
 }
 $kafka->flush;
 $node->safe_psql('postgres', q{SELECT vektonn.create_stream('books', 'books', 'k', 'books')});
-is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '20 s')}), 't', 'caught up');
+is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '180 s')}), 't', 'caught up');
 is($node->safe_psql('postgres', 'SELECT count(*), sum(id), min(title), max(price) FROM books'),
 	'100|5050|book 1|100.5', 'a row for each message');
 is($node->safe_psql('postgres', 'SELECT vec FROM books WHERE id = 7'), '[7,0.25,-0.001]', 'the vector');
@@ -40,10 +40,11 @@ $kafka->produce('books', 1, '{"id": 1}', '{"id": 1, "title": "new", "price": nul
 $kafka->produce('books', 0, '{"id": 2}', undef);
 $kafka->produce('books', 1, '{"id": 1000001}', undef);
 $kafka->flush;
-is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '20 s')}), 't', 'caught up again');
+is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '180 s')}), 't', 'caught up again');
 is($node->safe_psql('postgres', 'SELECT title, price IS NULL, vec FROM books WHERE id = 1'), 'new|t|[1,2,3]', 'updated');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM books'), '99', 'deleted');
 
+$node->poll_query_until('postgres', q{SELECT bool_and(state = 'running') FROM vektonn.stream_status});
 my $status = $node->safe_psql('postgres', q{
 SELECT stream_name, topic, partition, state, pid IS NOT NULL, next_offset, high_watermark, lag, lag_seconds,
 	upserted, deleted, dead_letters, rate >= 0, last_error FROM vektonn.stream_status ORDER BY partition});
@@ -53,7 +54,7 @@ is($status, "books|books|0|running|t|51|51|0|0|50|1|0|t|\nbooks|books|1|running|
 $node->restart;
 $kafka->produce('books', 0, '{"id": 500}', '{"id": 500, "title": "late", "vec": [0,0,0]}');
 $kafka->flush;
-is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '20 s')}), 't', 'caught up after a restart');
+is($node->safe_psql('postgres', q{SELECT vektonn.wait_for('books', '180 s')}), 't', 'caught up after a restart');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM books'), '100', 'the new row is there');
 is($node->safe_psql('postgres', 'SELECT sum(upserted) + sum(deleted) FROM vektonn.stream_status'), '103', 'nothing was applied twice');
 

@@ -66,7 +66,7 @@ sub produce_some
 
 sub wait_until_up
 {
-	foreach (1 .. 600)
+	foreach (1 .. 1800)
 	{
 		my ($code) = $node->psql('postgres', 'SELECT 1');
 		return if $code == 0;
@@ -79,7 +79,7 @@ sub wait_until_up
 sub becomes_true
 {
 	my ($query) = @_;
-	foreach (1 .. 600)
+	foreach (1 .. 1800)
 	{
 		my ($code, $out) = $node->psql('postgres', $query);
 		return 1 if $code == 0 && $out eq 't';
@@ -100,8 +100,22 @@ sub worker_pid
 	return;
 }
 
+# The postmaster takes a while to notice; until then the server looks as if nothing had happened.
+sub crashes { return scalar(() = slurp_file($node->logfile) =~ /all server processes terminated; reinitializing/g); }
+
+sub wait_for_crash
+{
+	my ($before) = @_;
+	foreach (1 .. 1800)
+	{
+		return if crashes() > $before;
+		usleep 100_000;
+	}
+	die 'the server does not notice that a worker was killed';
+}
+
 my %ways = (
-	worker => sub { my $pid = worker_pid() or return; kill 9, $pid; usleep 300_000; wait_until_up(); },
+	worker => sub { my $pid = worker_pid() or return; my $before = crashes(); kill 9, $pid; wait_for_crash($before); wait_until_up(); },
 	terminate => sub { my $pid = worker_pid() or return; kill 15, $pid; },
 	server => sub { $node->stop('immediate'); $node->start; },
 	broker => sub {
