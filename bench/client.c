@@ -12,8 +12,9 @@
  * result is an int4 or int8 identity; RESULTS receives K int64 for each query,
  * -1 where the answer was shorter.  Each -s SQL runs first.
  *
- * Prints one JSON object: latency percentiles, queries per second, and the CPU
- * time of the backend per query, from /proc/PID/schedstat, in microseconds.
+ * Prints one JSON object: latency percentiles, queries per second, the CPU time
+ * of the backend per query, from /proc/PID/schedstat, and the mean of the WARMUP
+ * queries at the start of the connection, in microseconds.
  *
  *-------------------------------------------------------------------------
  */
@@ -208,6 +209,7 @@ main(int argc, char **argv)
 	double	   *latency;
 	int64_t    *ids;
 	double		elapsed = 0;
+	double		first;
 	double		cpu;
 	FILE	   *results;
 
@@ -255,8 +257,10 @@ main(int argc, char **argv)
 
 	ids = malloc(sizeof(int64_t) * k * num_queries);
 	latency = malloc(sizeof(double) * num_queries * passes);
+	first = now();
 	for (int i = 0; i < warmup; i++)
 		run_query(&queries[i % num_queries], ids);
+	first = now() - first;
 
 	total = 0;
 	cpu = cpu_nanoseconds(PQbackendPID(conn));
@@ -285,9 +289,12 @@ main(int argc, char **argv)
 		   latency[(long) total * 95 / 100] * 1e6, latency[(long) total * 99 / 100] * 1e6,
 		   latency[total - 1] * 1e6);
 	if (cpu >= 0)
-		printf("%.2f}\n", cpu);
+		printf("%.2f", cpu);
 	else
-		printf("null}\n");
+		printf("null");
+	if (warmup > 0)
+		printf(", \"warmup_us\": %.1f", first / warmup * 1e6);
+	printf("}\n");
 	PQfinish(conn);
 	return 0;
 }

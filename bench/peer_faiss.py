@@ -3,6 +3,7 @@
 
     peer_faiss.py build METRIC BASE.npy INDEX M EF_CONSTRUCTION      (M = 0: flat)
     peer_faiss.py query METRIC QUERY.npy INDEX K EF RESULTS
+    peer_faiss.py batch METRIC QUERY.npy INDEX K 0 RESULTS           (all queries in one call)
 """
 import json
 import os
@@ -42,7 +43,8 @@ def query(metric, query_path, index_path, k, ef, results_path):
     index = faiss.read_index(index_path)
     if int(ef):
         index.hnsw.efSearch = int(ef)
-    index.search(queries[:20], int(k))
+    for i in range(len(queries)):
+        index.search(queries[i:i + 1], int(k))
     ids = np.full((len(queries), int(k)), -1, np.int64)
     latency = np.empty(len(queries))
     cpu = time.process_time()
@@ -59,5 +61,16 @@ def query(metric, query_path, index_path, k, ef, results_path):
                       'server_cpu_us': round(cpu / len(queries) * 1e6, 2)}))
 
 
+def batch(metric, query_path, index_path, k, _, results_path):
+    queries = read(query_path, metric)
+    index = faiss.read_index(index_path)
+    index.search(queries[:20], int(k))
+    start, cpu = time.monotonic(), time.process_time()
+    ids = index.search(queries, int(k))[1]
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    ids.astype(np.int64).tofile(results_path)
+    print(json.dumps({'queries': len(queries), 'seconds': round(seconds, 3), 'cpu_s': round(cpu, 3)}))
+
+
 if __name__ == '__main__':
-    {'build': build, 'query': query}[sys.argv[1]](*sys.argv[2:])
+    {'build': build, 'query': query, 'batch': batch}[sys.argv[1]](*sys.argv[2:])

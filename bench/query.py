@@ -80,7 +80,7 @@ def main():
     parser.add_argument('--k', type=int, default=10)
     parser.add_argument('--queries', type=int, help='use only the first queries')
     parser.add_argument('--passes', type=int, default=1)
-    parser.add_argument('--warmup', type=int, default=20)
+    parser.add_argument('--warmup', type=int, help='queries before the measured ones; default: all of them once')
     parser.add_argument('--set', action='append', help='name=value[,value...]; several: every combination')
     parser.add_argument('--where')
     parser.add_argument('--exact', action='store_true', help='without index scan')

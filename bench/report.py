@@ -94,15 +94,19 @@ def sections(run):
     yield '## Exact search', table(select(results, 'exact'), columns + [
         ('how', 'algorithm'), ('recall', 'recall'), ('pages', 'buffers'), ('CPU µs', 'server_cpu_us'), ('p50 µs', 'p50_us'),
         ('p99 µs', 'p99_us'), ('queries/s', 'qps')])
+    yield '## Exact search, many queries in one call', table(select(results, 'batch'), columns + [
+        ('queries', 'queries'), ('recall', 'recall'), ('s', 'seconds'), ('CPU s', 'cpu_s')])
     yield '## Approximate search', table(select(results, 'ann'), columns + [
         ('ef', 'ef'), ('recall@10', 'recall'), ('pages', 'buffers'), ('CPU µs', 'server_cpu_us'), ('p50 µs', 'p50_us'), ('p95 µs', 'p95_us'),
-        ('p99 µs', 'p99_us'), ('queries/s', 'qps')])
+        ('p99 µs', 'p99_us'), ('queries/s', 'qps'), ('first pass of a connection, µs', 'warmup_us')])
     yield '## Builds', table(select(results, 'build'), columns + [
         ('how', 'algorithm'), ('s', 'build_s'), ('CPU s', 'build_cpu_s'), ('private memory MB', 'peak_mb'),
         ('index MB', 'index_mb'), ('WAL MB', 'build_wal_mb')])
     yield '## Search under a condition', table(select(results, 'filter'), columns + [
         ('condition', lambda row: '`' + row['where'] + '`' + (', split column' if row.get('split') else '')),
         ('recall@10', 'recall'), ('CPU µs', 'server_cpu_us'), ('p99 µs', 'p99_us'), ('plan', 'plan')])
+    yield '## COPY into an empty table', table(select(results, 'copy'), columns + [
+        ('index', 'algorithm'), ('s', 'seconds'), ('µs per row', 'us_per_row'), ('WAL bytes per row', 'wal_bytes_per_row')])
     yield '## Inserts, one row at a time', table(select(results, 'insert'), columns + [
         ('index', 'algorithm'), ('rows', 'inserts'), ('µs per row', 'us_per_row'), ('CPU µs per row', 'cpu_us_per_row'),
         ('WAL bytes per row', 'wal_bytes_per_row')])

@@ -6,7 +6,7 @@
 
 Data sets are directories made by bench/datasets.py; without --data a dense and a sparse one are generated.
 Systems and settings take turns within each round; figures are medians over the rounds.  Writes OUT.json and
-OUT.csv; bench/plot.py makes pictures and tables of them.  See bench/README.md.
+OUT.csv; bench/report.py makes pictures and tables of them.  See bench/README.md.
 """
 import argparse
 import csv
@@ -30,7 +30,7 @@ EF_SWEEP = (10, 20, 40, 80, 160, 320)
 SELECTIVITIES = (0.001, 0.01, 0.1, 0.5)
 PARTS = 100
 LIMIT_BYTES = 50e6
-EXPERIMENTS = ('exact', 'ann', 'filter', 'writes', 'growth', 'kafka')
+EXPERIMENTS = ('exact', 'batch', 'ann', 'filter', 'copy', 'writes', 'growth', 'kafka')
 
 
 def report(line):
@@ -106,7 +106,7 @@ def query_case(system, dataset, algorithm, k, ef=None, queries=None):
 def exact(run, dataset, found):
     """Exact search: sequential scan, flat index, and the limit that memory bandwidth sets for one core."""
     queries = min(run.args.exact_queries, dataset.queries.shape[0])
-    for algorithm in ('scan', 'flat'):
+    for algorithm in ('inline', 'scan', 'flat'):
         cases = []
         for system in found:
             if algorithm in system.algorithms(dataset) and run.build('exact', system, dataset, algorithm):
@@ -120,6 +120,23 @@ def exact(run, dataset, found):
         limit = Limit()
         run.add('exact', dataset, limit, 'memory',
                 {'server_cpu_us': round(size / bandwidth / 1e3, 1), 'gb_per_s': bandwidth, 'data_mb': round(size / 1e6, 1)})
+
+
+def batch(run, dataset, found):
+    """Exact search for many queries in one call."""
+    queries = min(run.args.batch_queries, dataset.queries.shape[0])
+    cases = []
+    for system in found:
+        if hasattr(system, 'batch') and 'flat' in system.algorithms(dataset) and run.build('batch', system, dataset, 'flat'):
+            cases.append(({'k': 10}, dataset, system, 'flat', batch_case(system, dataset, queries)))
+    run.interleave('batch', cases)
+
+
+def batch_case(system, dataset, queries):
+    def measure():
+        measures, ids = system.batch(dataset, 10, queries)
+        return {'recall': round(dataset.recall(ids, min(10, dataset.truth_ids.shape[1])), 4), **measures}
+    return measure
 
 
 class Limit:
@@ -194,6 +211,26 @@ def filters(run, dataset, found):
                 cases.append(({'k': 10, 'ef': 40, 'where': where, 'selectivity': (where.count(',') + 1) / PARTS, 'split': 'part'},
                               dataset, system, 'hnsw', filtered_case(system, dataset, 'hnsw', where, queries)))
     run.interleave('filter', cases)
+
+
+def copies(run, dataset, found):
+    """COPY of all rows into an empty table, without an index and with one."""
+    cases = []
+    for system in found:
+        if isinstance(system, systems.PgSystem):
+            cases += [({}, dataset, system, algorithm, copy_case(run, system, dataset, algorithm))
+                      for algorithm in ('scan', 'flat', 'hnsw') if algorithm in system.algorithms(dataset)]
+    run.interleave('copy', cases)
+
+
+def copy_case(run, system, dataset, algorithm):
+    def measure():
+        system.load(dataset)
+        system.drop_indexes(dataset)
+        system.changed(dataset)
+        return server.copy_rate(system.table(dataset), dataset,
+                                None if algorithm == 'scan' else system.index_sql(dataset, algorithm, run.hnsw))
+    return measure
 
 
 def writes(run, dataset, found):
@@ -341,12 +378,13 @@ def parse_arguments():
     parser.add_argument('--out', default='bench/results/latest')
     parser.add_argument('--work', default='/tmp/vektonn-bench', help='where data sets and index files are made')
     parser.add_argument('--m', type=int, default=16)
-    parser.add_argument('--ef-construction', type=int, default=64)
+    parser.add_argument('--ef-construction', type=int, default=200)
     parser.add_argument('--ef', type=numbers, default=list(EF_SWEEP))
     parser.add_argument('--rows', type=int, default=100000, help='of generated data sets')
     parser.add_argument('--dim', type=int, default=128)
     parser.add_argument('--queries', type=int, help='use only the first queries for approximate search')
     parser.add_argument('--exact-queries', type=int, default=100)
+    parser.add_argument('--batch-queries', type=int, default=1000)
     parser.add_argument('--filter-queries', type=int, default=100)
     parser.add_argument('--inserts', type=int, default=1000)
     parser.add_argument('--growth', type=numbers, default=[10000, 30000, 100000, 300000])
@@ -366,7 +404,7 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
     found = systems.available(args.systems.split(','), args.work, report)
-    functions = {'exact': exact, 'ann': ann, 'filter': filters, 'writes': writes}
+    functions = {'exact': exact, 'batch': batch, 'ann': ann, 'filter': filters, 'copy': copies, 'writes': writes}
     wanted = args.experiments.split(',')
     if not set(wanted) & set(functions):
         data = []

@@ -72,6 +72,11 @@ def vector_type(sparse, elem):
     return 'sparsevec' if sparse else elem
 
 
+def row_bytes(dim):
+    """Bytes of a table row of load_table with a dense float vector, when it is stored in line."""
+    return 24 + 4 * 4 + 8 + 4 * dim
+
+
 def dense_values(matrix, elem):
     """The binary values of all rows, as a byte matrix."""
     dtype = '>f4' if elem == 'vector' else '>f2'
@@ -146,6 +151,29 @@ def load_table(table, dataset, elem='vector', storage=None, labels=None, parts=1
     return result
 
 
+def load_queries(table, dataset, count):
+    """Makes a table of the first queries: id, v."""
+    sql(f'DROP TABLE IF EXISTS {table};'
+        f"CREATE TABLE {table} (id int NOT NULL, v {vector_type(dataset.sparse, 'vector')}({dataset.dim}) NOT NULL)")
+    sql(f'COPY {table} FROM STDIN (FORMAT binary)', copy_rows(dataset.queries[:count], 'vector', [np.arange(count)]))
+
+
+def copy_rate(table, dataset, definition=None):
+    """COPY of all rows into an empty table, with the index when given: what run_copy measures."""
+    sql(f'TRUNCATE {table}')
+    if definition:
+        sql(definition)
+    sql('CHECKPOINT')
+    wal = value('SELECT pg_current_wal_insert_lsn()')
+    columns = [np.arange(dataset.rows)] * 4
+    data = b''.join(copy_rows(dataset.base, 'vector', columns))
+    start = time.monotonic()
+    sql(f'COPY {table} FROM STDIN (FORMAT binary)', [data])
+    seconds = time.monotonic() - start
+    return {'seconds': round(seconds, 3), 'us_per_row': round(seconds / dataset.rows * 1e6, 1),
+            'wal_bytes_per_row': round(int(value(f"SELECT pg_current_wal_insert_lsn() - '{wal}'::pg_lsn")) / dataset.rows)}
+
+
 def run_watched(statement):
     """Runs a statement in a session of its own: seconds, CPU of the backend and its workers, private memory, WAL."""
     wal = value('SELECT pg_current_wal_insert_lsn()')
@@ -154,7 +182,8 @@ def run_watched(statement):
                '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(60)']
     start = time.monotonic()
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        # Unbuffered: select() sees only what no buffer has taken.
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
         first = process.stdout.readline()
         usage = watch(int(first), process) if first else {}
         process.wait()
@@ -247,9 +276,14 @@ def knn_sql(table, metric, sparse, elem, k, where=''):
     return f"SELECT id FROM {table} {where} ORDER BY v {OPERATORS[metric]} $1::{typ} LIMIT {k}"
 
 
-def run_queries(dataset, statement, elem='vector', k=10, setup=(), queries=None, passes=1, warmup=20, extra=()):
-    """Runs the prepared statement for the queries of the data set: (measures, ids[query, k])."""
+def run_queries(dataset, statement, elem='vector', k=10, setup=(), queries=None, passes=1, warmup=None, extra=()):
+    """Runs the prepared statement for the queries of the data set: (measures, ids[query, k]).
+
+    A pass over all queries warms up unless told otherwise: a new backend pays for the first touch of each page.
+    """
     matrix = dataset.queries[:queries] if queries else dataset.queries
+    if warmup is None:
+        warmup = matrix.shape[0]
     with tempfile.TemporaryDirectory() as directory:
         queries_path = os.path.join(directory, 'queries')
         results_path = os.path.join(directory, 'results')

@@ -5,6 +5,8 @@ import sys
 
 FIGURES = {
     'exact': ('recall', 'qps', 'p50_us', 'p95_us', 'p99_us', 'server_cpu_us', 'buffers'),
+    'batch': ('recall', 'seconds', 'cpu_s'),
+    'copy': ('seconds', 'us_per_row', 'wal_bytes_per_row'),
     'ann': ('recall', 'qps', 'p50_us', 'p95_us', 'p99_us', 'server_cpu_us'),
     'filter': ('recall', 'qps', 'server_cpu_us'),
     'build': ('build_s', 'build_cpu_s', 'index_mb'),
@@ -13,6 +15,9 @@ FIGURES = {
     'growth': ('recall', 'server_cpu_us'),
 }
 PAGE = 8192
+# Of the dense data set: rows of 32 dimensions, 144 bytes each.
+WAL_PER_COPIED_ROW = {'scan': 200, 'flat': 650, 'hnsw': 4500}
+PAGES_PER_QUERY = {40: 90, 320: 420}
 failures = []
 
 
@@ -41,6 +46,7 @@ def main():
         if row['experiment'] == 'filter' and row['metric'] == 'l2':
             check(row['recall'] >= 0.85, f'{name} {row["where"]}: recall {row["recall"]}')
     check_flat_pages(results)
+    check_budgets(results)
     for line in failures:
         print('wrong: ' + line)
     if not failures:
@@ -56,6 +62,18 @@ def check_flat_pages(results):
         if row['experiment'] == 'exact' and row['algorithm'] == 'flat' and row['system'] == 'vektonn':
             limit = sizes[row['dataset']] * 1.1 + 2 * row['k'] + 20
             check(row['buffers'] <= limit, f'exact {row["dataset"]}: {row["buffers"]} pages, the index has {limit:.0f}')
+
+
+def check_budgets(results):
+    for row in results:
+        if row['system'] != 'vektonn' or row['metric'] != 'l2':
+            continue
+        name = f'{row["experiment"]} {row["dataset"]} {row["algorithm"]}'
+        if row['experiment'] == 'copy':
+            check(row['wal_bytes_per_row'] <= WAL_PER_COPIED_ROW[row['algorithm']],
+                  f'{name}: {row["wal_bytes_per_row"]} bytes of WAL per row')
+        if row['experiment'] == 'ann':
+            check(row['buffers'] <= PAGES_PER_QUERY[row['ef']], f'{name}: {row["buffers"]} pages per query with ef {row["ef"]}')
 
 
 if __name__ == '__main__':

@@ -1,9 +1,11 @@
 """The systems that are compared, behind one interface.
 
 A system has name, version and, per data set:
-    algorithms(dataset)                      names it can build: 'scan' (no index), 'flat', 'hnsw'
+    algorithms(dataset)                      names it can build: 'scan' (no index), 'inline' (no index, rows kept out of
+                                             TOAST), 'flat', 'hnsw'
     build(dataset, algorithm, options)       makes the index, returns measures
     query(dataset, algorithm, k, ef, ...)    returns (measures, ids)
+    batch(dataset, k, queries)               the same for many queries in one call, where it has one
 Absent(reason) says why one is left out.
 """
 import json
@@ -17,8 +19,19 @@ import server
 from datasets import DataError
 
 
+SCANS = ('scan', 'inline')
+TOAST_BYTES = 2032      # rows above are moved out of line
+PAGE_BYTES = 8160       # rows above cannot stay in line
+
+
 class Absent(Exception):
     """Why a system or an algorithm is left out; printed, never a number."""
+
+
+def scans(dataset):
+    """Sequential scans that are worth a measure: rows in line as well where PostgreSQL would move them out."""
+    inline = not dataset.sparse and TOAST_BYTES < server.row_bytes(dataset.dim) <= PAGE_BYTES
+    return list(SCANS) if inline else ['scan']
 
 
 class PgSystem:
@@ -73,8 +86,8 @@ class PgSystem:
             server.sql(f'DROP INDEX {row[0]}')
 
     def build(self, dataset, algorithm, options):
-        self.load(dataset)
-        if algorithm == 'scan':
+        self.load(dataset, 'plain' if algorithm == 'inline' else None)
+        if algorithm in SCANS:
             return {}
         definition = self.index_sql(dataset, algorithm, options)
         if self.indexed.get(dataset.name) == definition:
@@ -92,14 +105,15 @@ class PgSystem:
         statement = server.knn_sql(self.table(dataset), dataset.metric, dataset.sparse, 'vector', k,
                                    f'WHERE {where}' if where else '')
         setup = ['SET max_parallel_workers_per_gather = 0', 'SET jit = off'] + self.settings(algorithm, ef, where)
-        if algorithm == 'scan':
+        if algorithm in SCANS:
             setup += ['SET enable_indexscan = off', 'SET enable_bitmapscan = off']
         elif not where:
             setup += ['SET enable_seqscan = off']
         plan = server.plan(statement, dataset, 'vector', setup, extra)
-        if algorithm != 'scan' and not where and 'Index Scan' not in plan:
+        if algorithm not in SCANS and not where and 'Index Scan' not in plan:
             raise Absent(f'{self.name}: the planner does not use the index: {plan.splitlines()[-1].strip()}')
-        measures, ids = server.run_queries(dataset, statement, 'vector', k, setup, queries, extra=extra)
+        measures, ids = server.run_queries(dataset, statement, 'vector', k, setup, queries,
+                                           warmup=2 if algorithm in SCANS else None, extra=extra)
         measures['buffers'] = server.buffers(statement, dataset, 'vector', setup, extra)
         measures['plan'] = next((line.strip(' ->') for line in plan.splitlines() if 'Scan' in line), '')
         return measures, ids
@@ -110,7 +124,7 @@ class Vektonn(PgSystem):
         super().__init__('vektonn', 'vektonn', default_database)
 
     def algorithms(self, dataset):
-        return ['scan', 'flat'] + ([] if dataset.metric == 'jaccard' else ['hnsw'])
+        return scans(dataset) + ['flat'] + ([] if dataset.metric == 'jaccard' else ['hnsw'])
 
     def index_sql(self, dataset, algorithm, options):
         columns = f'v {self.operator_class(dataset)}' + ''.join(f', {each}' for each in options.get('split', ()))
@@ -121,6 +135,21 @@ class Vektonn(PgSystem):
     def settings(self, algorithm, ef, where):
         return [f'SET vektonn.ef_search = {ef}'] if ef else []
 
+    def batch(self, dataset, k, queries):
+        """vektonn.knn over the first queries; they come from a table, the answer goes nowhere."""
+        self.use()
+        table = self.table(dataset)
+        server.load_queries('batch_queries', dataset, queries)
+        answers = (f"vektonn.knn('{table}_v', (SELECT array_agg(v ORDER BY id) FROM batch_queries), {k}) a "
+                   f'JOIN {table} t ON t.ctid = a.ctid')
+        usage = server.run_watched(f"SELECT sum(a.distance) FROM vektonn.knn('{table}_v', "
+                                   f'(SELECT array_agg(v ORDER BY id) FROM batch_queries), {k}) a')
+        rows = server.sql(f'SELECT a.query_number - 1, a.rank - 1, t.id FROM {answers}')
+        ids = np.full((queries, k), -1, np.int64)
+        for query, rank, row in rows:
+            ids[int(query), int(rank)] = int(row)
+        return {'queries': queries, 'seconds': usage['seconds'], 'cpu_s': usage['cpu_s'], 'peak_mb': usage['peak_mb']}, ids
+
 
 class Pgvector(PgSystem):
     def __init__(self, default_database):
@@ -129,7 +158,7 @@ class Pgvector(PgSystem):
     def algorithms(self, dataset):
         if dataset.metric == 'jaccard':
             return []
-        return ['scan', 'hnsw']
+        return scans(dataset) + ['hnsw']
 
     def index_sql(self, dataset, algorithm, options):
         if dataset.sparse and np.diff(dataset.base.indptr).max() > 1000:
@@ -175,14 +204,14 @@ class Library:
                         path, options['m'] if algorithm == 'hnsw' else 0,
                         options['ef_construction'])
 
-    def query(self, dataset, algorithm, k, ef=None, where='', queries=None, extra=()):
+    def query(self, dataset, algorithm, k, ef=None, where='', queries=None, extra=(), command='query'):
         if where:
             raise Absent(f'{self.name} has no conditions')
         with tempfile.TemporaryDirectory() as directory:
             results = os.path.join(directory, 'results')
             path = os.path.join(directory, 'query.npy')
             np.save(path, dataset.queries[:queries] if queries else dataset.queries)
-            measures = self.run('query', dataset.metric, path, self.index_path(dataset, algorithm), k, ef or 0, results)
+            measures = self.run(command, dataset.metric, path, self.index_path(dataset, algorithm), k, ef or 0, results)
             return measures, np.fromfile(results, np.int64).reshape(-1, k)
 
 
@@ -208,6 +237,9 @@ class Faiss(Library):
         if check.returncode:
             raise Absent('Faiss is not installed (apt install python3-faiss)')
         super().__init__('faiss', check.stdout.strip(), program, directory)
+
+    def batch(self, dataset, k, queries):
+        return self.query(dataset, 'flat', k, queries=queries, command='batch')
 
     def algorithms(self, dataset):
         return ['flat', 'hnsw'] if not dataset.sparse and dataset.metric in ('l2', 'ip', 'cosine') else []
