@@ -159,6 +159,7 @@ typedef struct VkBlockList
 	int			allocated;
 } VkBlockList;
 
+/* am_space.c */
 extern void vk_blocks_add(VkBlockList *list, BlockNumber block);
 
 struct VkEdit;

@@ -161,6 +161,7 @@ vk_build(Relation heap, Relation rel, struct IndexInfo *info)
 
 	if (RelationGetNumberOfBlocks(rel) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(rel));
+	vk_space_forget(rel);
 	state.index = describe_index(rel);
 	state.index->building = true;
 	state.context = AllocSetContextCreate(CurrentMemoryContext, "vektonn build",

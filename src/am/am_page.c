@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * am_page.c
- *	  Pages of a vektonn index: checked access, allocation, WAL.
+ *	  Pages of a vektonn index: checked access, WAL.
  *
  * WAL records are those of PostgreSQL's generic resource manager: per block
  * a list of {uint16 offset, uint16 length, bytes}, which generic_redo()
@@ -18,7 +18,6 @@
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/buf_internals.h"
-#include "storage/indexfsm.h"
 #include "utils/memutils.h"
 
 #include "am/am_page.h"
@@ -290,99 +289,12 @@ vk_page_check_chain(VkIndex *index, BlockNumber visited, BlockNumber block)
 		report_page(index, block, "The page is part of a chain of pages that has no end.");
 }
 
-/*
- * Returns a page nobody uses, pinned and exclusively locked.  Its content is
- * undefined.  If the caller fails before it is initialised and linked, the
- * page is lost until VACUUM finds it free.
- */
-Buffer
-vk_page_allocate(VkIndex *index)
+/* Whether the page, locked, is one that nobody uses. */
+bool
+vk_page_is_unused(Page page)
 {
-	Buffer		buffer;
-
-	/* during a build nothing is ever freed, and there is no map yet */
-	while (!index->building)
-	{
-		BlockNumber block = GetFreeIndexPage(index->rel);
-		Page		page;
-
-		if (block == InvalidBlockNumber)
-			break;
-		/* the map is not crash-safe and may know blocks that were lost */
-		if (block >= RelationGetNumberOfBlocks(index->rel))
-			continue;
-		buffer = ReadBuffer(index->rel, block);
-
-		/*
-		 * The map is only a hint.  Whoever holds the lock may be using the
-		 * page already, and waiting here, while holding locks, might
-		 * deadlock.
-		 */
-		if (ConditionalLockBuffer(buffer))
-		{
-			page = BufferGetPage(buffer);
-			if (PageIsNew(page) ||
-				(page_fault(page) == NULL && VkPageGetOpaque(page)->kind == VK_PAGE_FREE))
-				return buffer;
-			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		}
-		ReleaseBuffer(buffer);
-	}
-	for (;;)
-	{
-		buffer = vk_extend_relation_compat(index->rel);
-		/* somebody whom the map led here may have been faster */
-		if (PageIsNew(BufferGetPage(buffer)))
-			return buffer;
-		UnlockReleaseBuffer(buffer);
-	}
-}
-
-/*
- * Frees a page that nothing refers to any more.  Readers that learned of it
- * before may still look: they see another kind or owner, or, if it comes back
- * to the same use, rows their snapshot does not see.
- */
-void
-vk_page_free(VkIndex *index, BlockNumber block)
-{
-	VkEdit		edit;
-	Buffer		buffer = vk_page_read_any(index, block, BUFFER_LOCK_EXCLUSIVE);
-
-	vk_edit_start(&edit, index);
-	vk_edit_free(&edit, buffer);
-	vk_edit_commit_release(&edit);
-	vk_page_freed(index, block);
-}
-
-void
-vk_page_freed(VkIndex *index, BlockNumber block)
-{
-	RecordFreeIndexPage(index->rel, block);
-}
-
-void
-vk_pages_free(VkIndex *index, VkBlockList *blocks)
-{
-	for (int i = 0; i < blocks->count; i++)
-		vk_page_free(index, blocks->blocks[i]);
-	if (blocks->blocks != NULL)
-		pfree(blocks->blocks);
-	memset(blocks, 0, sizeof(*blocks));
-}
-
-void
-vk_blocks_add(VkBlockList *list, BlockNumber block)
-{
-	if (list->count == list->allocated)
-	{
-		list->allocated = Max(16, list->allocated * 2);
-		if (list->blocks == NULL)
-			list->blocks = palloc(sizeof(BlockNumber) * list->allocated);
-		else
-			list->blocks = repalloc_huge(list->blocks, sizeof(BlockNumber) * list->allocated);
-	}
-	list->blocks[list->count++] = block;
+	return PageIsNew(page) ||
+		(page_fault(page) == NULL && VkPageGetOpaque(page)->kind == VK_PAGE_FREE);
 }
 
 /* ------------------------------------------------------------------------

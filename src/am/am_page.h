@@ -86,7 +86,9 @@ extern void vk_page_unpin(Buffer buffer);
 /* To be called per page of a chain: a chain longer than the index is a loop. */
 extern void vk_page_check_chain(VkIndex *index, BlockNumber visited, BlockNumber block);
 
-/* am_page.c: a page nobody uses, exclusively locked; initialise by vk_edit_new. */
+extern bool vk_page_is_unused(Page page);
+
+/* am_space.c: a page nobody uses, exclusively locked; initialise by vk_edit_new. */
 extern Buffer vk_page_allocate(VkIndex *index);
 
 /* Makes pages free that nothing refers to any more. */

@@ -252,6 +252,9 @@ extern void vk_nulls_vacuum(VkVacuum *vacuum, Buffer leaf, OffsetNumber offset);
 extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena *value,
 								  Size size);
 
+/* am_space.c */
+extern void vk_space_forget(Relation rel);
+
 /* am_planner.c */
 extern void vk_planner_init(void);
 

@@ -59,9 +59,80 @@
 	ExtendBufferedRel(BMR_REL(rel), MAIN_FORKNUM, NULL, EB_LOCK_FIRST)
 #define vk_extend_init_fork_compat(rel) \
 	ExtendBufferedRel(BMR_REL(rel), INIT_FORKNUM, NULL, EB_LOCK_FIRST | EB_SKIP_EXTENSION_LOCK)
+
+/* Adds some empty pages that only the caller knows of; their blocks: result..*end-1. */
+static inline BlockNumber
+vk_extend_relation_by_compat(Relation rel, uint32 wanted, BlockNumber *end)
+{
+	Buffer		buffers[64];
+	uint32		count = 0;
+	BlockNumber first = ExtendBufferedRelBy(BMR_REL(rel), MAIN_FORKNUM, NULL, 0,
+											Min(wanted, lengthof(buffers)), buffers, &count);
+
+	for (uint32 i = 0; i < count; i++)
+		ReleaseBuffer(buffers[i]);
+	*end = first + count;
+	return first;
+}
+
+/* One of these pages, exclusively locked. */
+static inline Buffer
+vk_read_empty_page_compat(Relation rel, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
 #else
+#include <fcntl.h>
+
+#include "common/relpath.h"
 #include "storage/bufmgr.h"
+#include "storage/fd.h"
 #include "storage/lmgr.h"
+#include "storage/smgr.h"
+
+/*
+ * As above.  Only the space in the file is reserved, so that a full disk is
+ * noticed now and not in the next checkpoint; where that is not possible none
+ * is added and *end is the result.
+ */
+static inline BlockNumber
+vk_extend_relation_by_compat(Relation rel, uint32 wanted, BlockNumber *end)
+{
+	bool		lock = !RELATION_IS_LOCAL(rel);
+	char	   *path = relpath(RelationGetSmgr(rel)->smgr_rnode, MAIN_FORKNUM);
+	BlockNumber first;
+	BlockNumber segment;
+	int			file;
+
+	if (lock)
+		LockRelationForExtension(rel, ExclusiveLock);
+	*end = first = RelationGetNumberOfBlocks(rel);
+	segment = first / RELSEG_SIZE;
+	wanted = Min(wanted, RELSEG_SIZE - first % RELSEG_SIZE);
+	if (segment > 0)
+		path = psprintf("%s.%u", path, segment);
+	/* the first page of a segment makes its file; let PostgreSQL do that */
+	file = first % RELSEG_SIZE == 0 ? -1 : OpenTransientFile(path, O_RDWR | PG_BINARY);
+	if (file >= 0)
+	{
+		if (posix_fallocate(file, (off_t) (first % RELSEG_SIZE) * BLCKSZ,
+							(off_t) wanted * BLCKSZ) == 0)
+			*end = first + wanted;
+		CloseTransientFile(file);
+	}
+	if (lock)
+		UnlockRelationForExtension(rel, ExclusiveLock);
+	return first;
+}
+
+static inline Buffer
+vk_read_empty_page_compat(Relation rel, BlockNumber block)
+{
+	return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
+}
 
 static inline Buffer
 vk_extend_relation_compat(Relation rel)

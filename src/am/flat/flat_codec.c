@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "port/pg_crc32c.h"
@@ -120,22 +121,6 @@ vk_flat_prune_limit(const VkIndexInfo *info, double threshold)
  * Vectors
  * ------------------------------------------------------------------------ */
 
-static inline float
-half_to_float(VkHalf half)
-{
-	union
-	{
-		uint32		bits;
-		float		value;
-	}			result;
-
-	/* exponent and mantissa in place, then 2^112 for the exponent's bias */
-	result.bits = (uint32) (half & 0x7FFF) << 13;
-	result.value *= 5.192296858534828e33f;
-	result.bits |= (uint32) (half & 0x8000) << 16;
-	return result.value;
-}
-
 /*
  * The vector in the space that is coded: itself, or normalised for the
  * cosine.  False: it has no place there (zero, too large), and no bound.
@@ -143,25 +128,21 @@ half_to_float(VkHalf half)
 bool
 vk_flat_to_floats(VkFlatCodec *codec, const void *elements, float *to)
 {
-	double		square = 0;
+	const VkFlatKernels *kernels = vk_flat_kernels();
 	double		norm;
 
 	if (codec->elem == VK_ELEM_FLOAT4)
 		memcpy(to, elements, codec->dim * sizeof(float));
 	else
-		for (int i = 0; i < codec->dim; i++)
-			to[i] = half_to_float(((const VkHalf *) elements)[i]);
-	for (int i = 0; i < codec->dim; i++)
-		square += (double) to[i] * to[i];
-	norm = sqrt(square);
+		kernels->halves(elements, to, codec->dim);
+	norm = sqrt(kernels->dot(to, to, codec->dim));
 	if (!(norm <= MAX_CODED_NORM))
 		return false;
 	if (codec->metric != VK_METRIC_COSINE)
 		return true;
 	if (norm == 0)
 		return false;
-	for (int i = 0; i < codec->dim; i++)
-		to[i] = (float) (to[i] / norm);
+	kernels->divide(to, norm, codec->dim);
 	return true;
 }
 
@@ -183,17 +164,14 @@ typedef struct Projection
 static bool
 project(VkFlatCodec *codec, Projection *projection)
 {
-	double		square = 0;
-	double		projected_square = 0;
+	const VkFlatKernels *kernels = vk_flat_kernels();
 	double		norm;
 	double		input_error;
 	double		projected_norm;
 	double		low;
 	double		high;
 
-	for (int i = 0; i < codec->dim; i++)
-		square += (double) codec->work[i] * codec->work[i];
-	norm = sqrt(square);
+	norm = sqrt(kernels->dot(codec->work, codec->work, codec->dim));
 	if (!(norm <= MAX_CODED_NORM))
 		return false;
 
@@ -210,18 +188,15 @@ project(VkFlatCodec *codec, Projection *projection)
 		memcpy(codec->projected, codec->work, codec->nrows * sizeof(float));
 	else
 	{
-		vk_flat_kernels()->project(codec->basis, codec->work, codec->nrows, codec->dim,
-								   codec->projected);
+		kernels->project(codec->basis, codec->work, codec->nrows, codec->dim,
+						 codec->projected);
 		projection->error += sqrt(codec->nrows) *
 			((codec->dim / VK_FLOAT_LANES + 8) * FLOAT_ROUNDING * 1.5 * norm + UNDERFLOW);
 	}
 
 	projection->largest = 0;
 	for (int i = 0; i < codec->nrows; i++)
-	{
-		projected_square += (double) codec->projected[i] * codec->projected[i];
 		projection->largest = Max(projection->largest, fabs((double) codec->projected[i]));
-	}
 	if (codec->kind == VK_FLAT_IDENTITY && codec->nrows == codec->dim)
 	{
 		projection->rest_low = projection->rest_high = 0;
@@ -229,7 +204,7 @@ project(VkFlatCodec *codec, Projection *projection)
 	}
 
 	/* |rest|^2 = |x|^2 - |part in the basis' space|^2 */
-	projected_norm = sqrt(projected_square);
+	projected_norm = sqrt(kernels->dot(codec->projected, codec->projected, codec->nrows));
 	low = (projected_norm * (1 + DOUBLE_ROUNDING) + projection->error) /
 		sqrt(1 - codec->skew);
 	high = Max(0, projected_norm * (1 - DOUBLE_ROUNDING) - projection->error) /
@@ -263,34 +238,28 @@ round_down(double value)
 void
 vk_flat_encode(VkFlatCodec *codec, const void *elements, VkFlatCode *code)
 {
+	const VkFlatKernels *kernels = vk_flat_kernels();
 	Projection	projection;
-	double		error = 0;
-	uint32		square = 0;
+	double		error;
 
 	memset(code, 0, offsetof(VkFlatCode, bytes) + codec->code_bytes);
 	code->error = INFINITY;
 	if (!vk_flat_to_floats(codec, elements, codec->work))
 		return;
-	for (int i = 0; i < codec->dim; i++)
-		codec->work[i] -= codec->mean[i];
+	kernels->add_scaled(codec->work, codec->mean, -1.0f, codec->dim);
 	if (!project(codec, &projection))
 		return;
 
 	code->scale = (float) (projection.largest / 127);
-	for (int i = 0; i < codec->nrows; i++)
+	if (code->scale >= FLT_MIN)
+		kernels->quantise(codec->projected, codec->code_bytes, code->scale, code->bytes,
+						  &code->square, &error);
+	else
 	{
-		double		value = codec->projected[i];
-		int			byte = 0;
-
-		if (code->scale > 0)
-			byte = (int) rint(value / code->scale);
-		byte = Min(127, Max(-127, byte));
-		code->bytes[i] = byte;
-		square += byte * byte;
-		value -= (double) code->scale * byte;
-		error += value * value;
+		/* too small to divide by: a code of zeros, and all of it an error */
+		code->scale = 0;
+		error = kernels->dot(codec->projected, codec->projected, codec->nrows);
 	}
-	code->square = square;
 	code->error = round_up(sqrt(error) * (1 + DOUBLE_ROUNDING) + projection.error);
 	code->rest_low = round_down(projection.rest_low);
 	code->rest_high = round_up(projection.rest_high);
@@ -313,8 +282,7 @@ vk_flat_encode_query(VkFlatCodec *codec, const void *elements)
 		for (int i = 0; i < codec->dim; i++)
 			bound->constant += (double) codec->work[i] * codec->mean[i];
 	else
-		for (int i = 0; i < codec->dim; i++)
-			codec->work[i] -= codec->mean[i];
+		vk_flat_kernels()->add_scaled(codec->work, codec->mean, -1.0f, codec->dim);
 	if (!project(codec, &projection))
 		return query;
 
@@ -390,13 +358,11 @@ vk_flat_codec_finish(VkFlatCodec *codec)
 
 		for (int b = 0; b < codec->nrows; b++)
 		{
-			double		dot = a == b ? -1 : 0;
-			const float *left = codec->basis + (Size) a * codec->dim;
-			const float *right = codec->basis + (Size) b * codec->dim;
+			double		dot = vk_flat_kernels()->dot(codec->basis + (Size) a * codec->dim,
+													 codec->basis + (Size) b * codec->dim,
+													 codec->dim);
 
-			for (int i = 0; i < codec->dim; i++)
-				dot += (double) left[i] * right[i];
-			row += fabs(dot);
+			row += fabs(a == b ? dot - 1 : dot);
 		}
 		codec->skew = Max(codec->skew, row);
 	}

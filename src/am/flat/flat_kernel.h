@@ -66,6 +66,20 @@ typedef struct VkFlatKernels
 
 	/* y += factor * x */
 	void		(*add_scaled) (float *y, const float *x, float factor, int dim);
+
+	/* <a, b> in double */
+	double		(*dot) (const float *a, const float *b, int dim);
+
+	void		(*divide) (float *row, double divisor, int dim);
+	void		(*halves) (const uint16_t *halves, float *to, int dim);
+
+	/*
+	 * Bytes whose products with scale are nearest to the values, the sum of
+	 * their squares, and of the squares of what they miss.  No value may
+	 * exceed 127 scale; scale must be a normal number; length: of a code.
+	 */
+	void		(*quantise) (const float *values, int length, float scale, int8_t *bytes,
+							 uint32_t *square, double *error_square);
 } VkFlatKernels;
 
 extern const VkFlatKernels vk_flat_kernels_portable;

@@ -112,22 +112,50 @@ typedef float Float16Any __attribute__((vector_size(64), aligned(4), may_alias))
 
 #define LOAD16(p)	(*(const Float16Any *) (p))
 
+typedef int32_t Int16 __attribute__((vector_size(64)));
+typedef double Double8 __attribute__((vector_size(64)));
+typedef float Float8Any __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define LOAD8_DOUBLE(p)	__builtin_convertvector(*(const Float8Any *) (p), Double8)
+
 /* Rows projected together, so that x is read once for all of them. */
 #define PROJECT_ROWS	4
 
-static float
-fold(const Float16 *lanes, const float *row, const float *x, int at, int dim)
-{
-	float		sums[16];
+typedef float Float4 __attribute__((vector_size(16)));
+typedef int32_t Int4 __attribute__((vector_size(16)));
 
-	memcpy(sums, lanes, sizeof(sums));
-	for (int lane = 0; at + lane < dim; lane++)
-		sums[lane % 16] += row[at + lane] * x[at + lane];
-	for (int width = 8; width > 0; width /= 2)
-		for (int lane = 0; lane < width; lane++)
-			sums[lane] += sums[lane + width];
-	return sums[0];
+/* What is left of 16 lanes after adding their quarters. */
+static inline Float4
+quarter(const Float16 *lanes)
+{
+	Float4		parts[4];
+
+	memcpy(parts, lanes, sizeof(parts));
+	return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
+
+/* Writes the sums over the lanes of each of four vectors. */
+static inline void
+fold_four(const Float16 *a, const Float16 *b, const Float16 *c, const Float16 *d, float *to)
+{
+	const Int4	low = {0, 4, 1, 5};
+	const Int4	high = {2, 6, 3, 7};
+	const Int4	even = {0, 1, 4, 5};
+	const Int4	odd = {2, 3, 6, 7};
+	Float4		a4 = quarter(a);
+	Float4		b4 = quarter(b);
+	Float4		c4 = quarter(c);
+	Float4		d4 = quarter(d);
+	Float4		ab = __builtin_shuffle(a4, b4, low) + __builtin_shuffle(a4, b4, high);
+	Float4		cd = __builtin_shuffle(c4, d4, low) + __builtin_shuffle(c4, d4, high);
+	Float4		sums = __builtin_shuffle(ab, cd, even) + __builtin_shuffle(ab, cd, odd);
+
+	memcpy(to, &sums, sizeof(sums));
+}
+
+/* The last count, at most 16, of a row, filled up with zeros. */
+#define LOAD_TAIL(lanes, p, count) \
+	(memset(&(lanes), 0, sizeof(lanes)), memcpy(&(lanes), p, (count) * sizeof(float)))
 
 static void
 project_rows(const float *basis, const float *x, int nrows, int dim, float *y)
@@ -158,21 +186,154 @@ project_rows(const float *basis, const float *x, int nrows, int dim, float *y)
 			even3 += LOAD16(row3 + at) * x0;
 			odd3 += LOAD16(row3 + at + 16) * x1;
 		}
+		if (at + 16 <= dim)
+		{
+			Float16		x0 = LOAD16(x + at);
+
+			even0 += LOAD16(row0 + at) * x0;
+			even1 += LOAD16(row1 + at) * x0;
+			even2 += LOAD16(row2 + at) * x0;
+			even3 += LOAD16(row3 + at) * x0;
+			at += 16;
+		}
+		if (at < dim)
+		{
+			Float16		x0;
+			Float16		part;
+
+			LOAD_TAIL(x0, x + at, dim - at);
+			LOAD_TAIL(part, row0 + at, dim - at);
+			odd0 += part * x0;
+			LOAD_TAIL(part, row1 + at, dim - at);
+			odd1 += part * x0;
+			LOAD_TAIL(part, row2 + at, dim - at);
+			odd2 += part * x0;
+			LOAD_TAIL(part, row3 + at, dim - at);
+			odd3 += part * x0;
+		}
 		even0 += odd0;
 		even1 += odd1;
 		even2 += odd2;
 		even3 += odd3;
-		y[row] = fold(&even0, row0, x, at, dim);
-		y[row + 1] = fold(&even1, row1, x, at, dim);
-		y[row + 2] = fold(&even2, row2, x, at, dim);
-		y[row + 3] = fold(&even3, row3, x, at, dim);
+		fold_four(&even0, &even1, &even2, &even3, y + row);
 	}
 	for (; row < nrows; row++)
 	{
+		const float *row0 = basis + (size_t) row * dim;
+		Float16		even = {0};
+		Float16		odd = {0};
 		Float16		none = {0};
+		float		sums[4];
+		int			at = 0;
 
-		y[row] = fold(&none, basis + (size_t) row * dim, x, 0, dim);
+		for (; at + VK_FLOAT_LANES <= dim; at += VK_FLOAT_LANES)
+		{
+			even += LOAD16(row0 + at) * LOAD16(x + at);
+			odd += LOAD16(row0 + at + 16) * LOAD16(x + at + 16);
+		}
+		for (; at < dim; at += 16)
+		{
+			int			count = dim - at < 16 ? dim - at : 16;
+			Float16		part;
+			Float16		x0;
+
+			LOAD_TAIL(part, row0 + at, count);
+			LOAD_TAIL(x0, x + at, count);
+			even += part * x0;
+		}
+		even += odd;
+		fold_four(&even, &none, &none, &none, sums);
+		y[row] = sums[0];
 	}
+}
+
+/* <a, b>, of products and sums in double. */
+static double
+dot_double(const float *a, const float *b, int dim)
+{
+	Double8		sums[4] = {{0}, {0}, {0}, {0}};
+	double		lanes[8];
+	double		total = 0;
+	int			at = 0;
+
+	for (; at + 32 <= dim; at += 32)
+		for (int i = 0; i < 4; i++)
+			sums[i] += LOAD8_DOUBLE(a + at + 8 * i) * LOAD8_DOUBLE(b + at + 8 * i);
+	sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+	memcpy(lanes, &sums[0], sizeof(lanes));
+	for (int i = 0; i < 8; i++)
+		total += lanes[i];
+	for (; at < dim; at++)
+		total += (double) a[at] * b[at];
+	return total;
+}
+
+static void
+divide_row(float *row, double divisor, int dim)
+{
+	for (int i = 0; i < dim; i++)
+		row[i] = (float) (row[i] / divisor);
+}
+
+/* Powers of two place the exponent; the sign comes last. */
+static void
+floats_of_halves(const uint16_t *halves, float *to, int dim)
+{
+	for (int i = 0; i < dim; i++)
+	{
+		uint32_t	bits = (uint32_t) (halves[i] & 0x7FFF) << 13;
+		uint32_t	sign = (uint32_t) (halves[i] & 0x8000) << 16;
+		float		value;
+
+		memcpy(&value, &bits, sizeof(value));
+		value *= 5.192296858534828e33f; /* 2^112 */
+		memcpy(&bits, &value, sizeof(bits));
+		bits |= sign;
+		memcpy(&to[i], &bits, sizeof(bits));
+	}
+}
+
+/* Adding and subtracting this rounds a small float to the nearest integer. */
+#define ROUND_TO_INTEGER	12582912.0f /* 1.5 * 2^23 */
+
+static void
+quantise(const float *values, int length, float scale, int8_t *bytes, uint32_t *square,
+		 double *error_square)
+{
+	const float inverse = 1.0f / scale;
+	const double exact_scale = scale;
+	Double8		errors = {0};
+	double		lanes[8];
+	int32_t		squares = 0;
+	double		total = 0;
+
+	for (int at = 0; at < length; at += 16)
+	{
+		Float16		steps = (LOAD16(values + at) * inverse + ROUND_TO_INTEGER) - ROUND_TO_INTEGER;
+		Int16		whole = __builtin_convertvector(steps, Int16);
+		float		parts[16];
+		int32_t		wholes[16];
+
+		memcpy(parts, &steps, sizeof(parts));
+		memcpy(wholes, &whole, sizeof(wholes));
+		for (int half = 0; half < 16; half += 8)
+		{
+			Double8		error = LOAD8_DOUBLE(values + at + half) -
+			exact_scale * LOAD8_DOUBLE(parts + half);
+
+			errors += error * error;
+		}
+		for (int i = 0; i < 16; i++)
+		{
+			bytes[at + i] = (int8_t) wholes[i];
+			squares += wholes[i] * wholes[i];
+		}
+	}
+	memcpy(lanes, &errors, sizeof(lanes));
+	for (int i = 0; i < 8; i++)
+		total += lanes[i];
+	*square = squares;
+	*error_square = total;
 }
 
 static void
@@ -189,4 +350,8 @@ const VkFlatKernels KERNEL_NAME = {
 	code_bounds_ip,
 	project_rows,
 	add_scaled_row,
+	dot_double,
+	divide_row,
+	floats_of_halves,
+	quantise,
 };

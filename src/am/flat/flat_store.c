@@ -59,8 +59,8 @@ layout_arrays(int row_bytes, int code_bytes, int capacity, VkFlatLayout *layout)
  * stored.  Of the capacities close to the largest, the one that wastes the
  * least of its pages.
  */
-void
-vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
+static void
+compute_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
 {
 	int			largest = 1;
 	int			best = 1;
@@ -89,6 +89,29 @@ vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
 	layout_arrays(row_bytes, code_bytes, best, layout);
 }
 
+/* The same, remembered: insertions ask for it again and again. */
+void
+vk_flat_layout(int row_bytes, int code_bytes, VkFlatLayout *layout)
+{
+	static VkFlatLayout last;
+	static int	last_row_bytes;
+
+	if (last_row_bytes != row_bytes || last.code_bytes != code_bytes)
+	{
+		compute_layout(row_bytes, code_bytes, &last);
+		last_row_bytes = row_bytes;
+	}
+	*layout = last;
+}
+
+/* Whether the group has not had a row yet, and so its page's arrays are no part of it. */
+static bool
+group_is_fresh(Page page, const VkFlatLayout *layout)
+{
+	return VkPageGetFlatGroup(page)->nslots == 0 &&
+		((PageHeader) page)->pd_lower == MAXALIGN(SizeOfPageHeaderData) + layout->scale;
+}
+
 /* The group on a locked page, checked, and its layout. */
 VkFlatGroup *
 vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout)
@@ -107,7 +130,8 @@ vk_flat_group(VkIndex *index, Buffer buffer, VkFlatLayout *layout)
 		group->nfree > group->nslots || group->nblocks > layout->nblocks ||
 		group->nblocks < layout_blocks(index->info.row_bytes, group->nslots) ||
 		(group->codec != 0 && group->code_bytes == 0) ||
-		((PageHeader) page)->pd_lower != MAXALIGN(SizeOfPageHeaderData) + layout->used)
+		((PageHeader) page)->pd_lower != MAXALIGN(SizeOfPageHeaderData) +
+		(group_is_fresh(page, layout) ? layout->scale : layout->used))
 		vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
 							 "The header of a group is inconsistent.");
 	return group;
@@ -177,7 +201,8 @@ group_init(VkIndex *index, Page page, uint16 codec, int code_bytes)
 	group->code_bytes = code_bytes;
 	group->codec = codec;
 	group->free_next = InvalidBlockNumber;
-	VkPageSetUsed(page, layout.used);
+	/* the rest is zero, and no WAL is spent on it, until there is a row */
+	VkPageSetUsed(page, layout.scale);
 }
 
 static BlockNumber
@@ -415,6 +440,9 @@ write_row(VkIndex *index, Buffer group_buffer, VkFlatGroup *group, const VkFlatL
 	page = vk_edit_page(&edit, group_buffer);
 	nbuffers = edit_row_pages(&edit, page, group, layout, split_id, start, elements,
 							  first, last, buffers);
+	if (group_is_fresh(BufferGetPage(group_buffer), layout))
+		vk_edit_put_uint16(&edit, page, &((PageHeader) BufferGetPage(group_buffer))->pd_lower,
+						   MAXALIGN(SizeOfPageHeaderData) + layout->used);
 	edit_slot(&edit, page, group, layout, slot, tid, code);
 	vk_edit_commit(&edit);
 	for (int i = 0; i < nbuffers; i++)

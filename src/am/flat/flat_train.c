@@ -40,21 +40,12 @@ random_row(float *row, int dim, pg_prng_state *prng)
 		row[i] = (float) (pg_prng_double(prng) - 0.5);
 }
 
-static double
-dot(const float *a, const float *b, int dim)
-{
-	double		sum = 0;
-
-	for (int i = 0; i < dim; i++)
-		sum += (double) a[i] * b[i];
-	return sum;
-}
-
 /* Gram-Schmidt, twice per row; rows that vanish are replaced by random ones. */
 static void
 orthonormalise(float *basis, int nrows, int dim, pg_prng_state *prng)
 {
 	const VkFlatKernels *kernels = vk_flat_kernels();
+	float	   *parts = palloc(sizeof(float) * nrows);
 
 	for (int row = 0; row < nrows; row++)
 	{
@@ -63,17 +54,17 @@ orthonormalise(float *basis, int nrows, int dim, pg_prng_state *prng)
 		CHECK_FOR_INTERRUPTS();
 		for (int attempt = 0; attempt < 10; attempt++)
 		{
-			double		before = sqrt(dot(here, here, dim));
+			double		before = sqrt(kernels->dot(here, here, dim));
 			double		after;
 
+			/* the second round takes what rounding left of the first */
 			for (int round = 0; round < 2; round++)
+			{
+				kernels->project(basis, here, row, dim, parts);
 				for (int other = 0; other < row; other++)
-				{
-					const float *there = basis + (Size) other * dim;
-
-					kernels->add_scaled(here, there, (float) -dot(here, there, dim), dim);
-				}
-			after = sqrt(dot(here, here, dim));
+					kernels->add_scaled(here, basis + (Size) other * dim, -parts[other], dim);
+			}
+			after = sqrt(kernels->dot(here, here, dim));
 			if (after > 1e-4 * before && after > 1e-30 && isfinite(after))
 			{
 				for (int i = 0; i < dim; i++)
@@ -85,6 +76,7 @@ orthonormalise(float *basis, int nrows, int dim, pg_prng_state *prng)
 			random_row(here, dim, prng);
 		}
 	}
+	pfree(parts);
 }
 
 /* Principal axes of the centred sample. */
