@@ -54,6 +54,8 @@
 #endif
 
 /* ExtendBufferedRel() replaces ReadBuffer(P_NEW), 31966b151e6 (16). */
+#include "storage/bufmgr.h"
+
 #if PG_VERSION_NUM >= 160000
 #define vk_extend_relation_compat(rel) \
 	ExtendBufferedRel(BMR_REL(rel), MAIN_FORKNUM, NULL, EB_LOCK_FIRST)
@@ -88,7 +90,6 @@ vk_read_empty_page_compat(Relation rel, BlockNumber block)
 #include <fcntl.h>
 
 #include "common/relpath.h"
-#include "storage/bufmgr.h"
 #include "storage/fd.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
