@@ -196,12 +196,12 @@ vk_page_try(VkIndex *index, BlockNumber block, int kind, uint32 owner, int lock)
 }
 
 /*
- * Has the processor load what reading the page and looking at byte `offset` of
- * its data will need, if the page is where it was last.  Worth while for pages
+ * Has the processor load what reading the page and `length` bytes from byte
+ * `offset` of its data on will need, if the page is where it was last.  Worth while for pages
  * that are read one after the other: each is several cache misses in a row.
  */
 void
-vk_page_touch(VkIndex *index, BlockNumber block, int offset)
+vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length)
 {
 	RecentBuffer *recent = recent_slot(index, block);
 	const char *page;
@@ -212,8 +212,8 @@ vk_page_touch(VkIndex *index, BlockNumber block, int offset)
 	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
 	__builtin_prefetch(page);
 	__builtin_prefetch(page + BLCKSZ - 1);
-	__builtin_prefetch(VkPageData(page) + offset);
-	__builtin_prefetch(VkPageData(page) + offset + PG_CACHE_LINE_SIZE / 2);
+	for (int line = 0; line < length; line += PG_CACHE_LINE_SIZE / 2)
+		__builtin_prefetch(VkPageData(page) + offset + line);
 }
 
 /*

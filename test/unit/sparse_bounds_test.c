@@ -57,6 +57,7 @@ static Document documents[DOCUMENTS + QUERIES];
 static Postings lists[DIMENSIONS];
 static float norms[DOCUMENTS];
 static float scores[VK_SPARSE_SEGMENT_DOCS + VK_SPARSE_BLOCK];
+static float maxima[VK_SPARSE_MAX_BLOCKS];
 
 static double
 uniform(void)
@@ -308,6 +309,24 @@ compare_descending(const void *a, const void *b)
 	return x > y ? -1 : x < y;
 }
 
+/* What leads, with and without a cut. */
+static void
+test_lead(int count, int wanted, float cut, float *heap)
+{
+	float		lead = vk_sparse_scores_lead(scores, count, cut, wanted, heap);
+	int			reach_lead = 0;
+	int			reach_cut = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		reach_lead += scores[i] >= lead;
+		reach_cut += scores[i] >= cut;
+	}
+	HOLDS(lead >= cut);
+	HOLDS(lead == cut || reach_lead >= wanted);
+	HOLDS(lead > cut || reach_cut <= 2 * wanted || cut == -INFINITY);
+}
+
 static void
 test_ranks(const VkSparseKernel *kernel)
 {
@@ -334,7 +353,9 @@ test_ranks(const VkSparseKernel *kernel)
 		qsort(sorted, below, sizeof(float), compare_descending);
 		low = vk_sparse_scores_rank(scores, count, high, wanted, heap);
 		HOLDS(low == (below < wanted ? -INFINITY : sorted[wanted - 1]));
-		selected = kernel->select(scores, count, low, high, found);
+		test_lead(count, wanted, round % 5 ? uniform() : -INFINITY, heap);
+		kernel->maxima(scores, count, maxima);
+		selected = kernel->select(scores, maxima, count, low, high, found);
 		vk_sparse_candidates_sort(found, selected);
 		HOLDS(selected >= Min(wanted, below));
 		for (int i = 0; i < selected; i++)

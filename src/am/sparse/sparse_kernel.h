@@ -16,7 +16,14 @@
 #define VK_SPARSE_SEGMENT_DOCS	65536
 
 /* Accumulators are padded with -infinity to a multiple of this. */
-#define VK_SPARSE_BLOCK			16
+#define VK_SPARSE_BLOCK			64
+
+/*
+ * A block's greatest score says whether any of them matters: most searches
+ * read the scores once for these and then a few blocks again.
+ */
+#define VK_SPARSE_MAX_BLOCKS	(VK_SPARSE_SEGMENT_DOCS / VK_SPARSE_BLOCK)
+#define VkSparseBlocks(count)	(((count) + VK_SPARSE_BLOCK - 1) / VK_SPARSE_BLOCK)
 
 typedef struct VkSparseCandidate
 {
@@ -35,13 +42,25 @@ typedef struct VkSparseKernel
 								const uint8 *codes, int count,
 								const VkSparseTerm *term);
 
-	/* Candidates with low <= score < high, in order of document; their number */
-	int			(*select) (const float *scores, int count, float low, float high,
-						   VkSparseCandidate *out);
+	/* The greatest score of each block */
+	void		(*maxima) (const float *scores, int count, float *maxima);
+
+	/*
+	 * Candidates with low <= score < high, in order of document; their
+	 * number.  maxima: of these scores.
+	 */
+	int			(*select) (const float *scores, const float *maxima, int count,
+						   float low, float high, VkSparseCandidate *out);
 
 	/* The first document from `from` on with score > low and < high, or count */
 	int			(*next_above) (const float *scores, int count, int from,
 							   float low, float high);
+
+	/* How many of the scores are not less than low */
+	int			(*reaching) (const float *scores, int count, float low);
+
+	/* The least and the greatest score; count > 0 */
+	void		(*extent) (const float *scores, int count, float *least, float *most);
 
 	/* scores[0 .. count - 1] = -0.0; may write as far as the next full block */
 	void		(*clear) (float *scores, int count);
@@ -88,6 +107,14 @@ vk_sparse_score_untouched(float score)
  * low <= score < high; -infinity if there are fewer.  heap: room for `wanted`.
  */
 extern float vk_sparse_scores_rank(const float *scores, int count, float high,
+								   int wanted, float *heap);
+
+/*
+ * `cut`, if at most twice `wanted` scores reach it; else a higher one that at
+ * least `wanted` scores reach, and mostly at most twice as many.  -infinity if
+ * there are fewer, and no cut.  heap as above.
+ */
+extern float vk_sparse_scores_lead(const float *scores, int count, float cut,
 								   int wanted, float *heap);
 
 /* Sorts by descending score, then ascending document. */

@@ -20,6 +20,9 @@
 
 #include "am/sparse/sparse.h"
 
+/* Of a terms page, loaded ahead: a part of its slots. */
+#define TOUCH_SLOTS		128
+
 void
 vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id,
 					 uint32 number, int kind)
@@ -454,7 +457,7 @@ vk_sparse_reader_touch_term(VkSparseReader *reader, uint32 term)
 			return;
 		block = inner_search((Page) reader->inner[level].data, term);
 	}
-	vk_page_touch(reader->index, block, sizeof(VkSparsePage));
+	vk_page_touch(reader->index, block, sizeof(VkSparsePage), TOUCH_SLOTS);
 }
 
 /* The same for the document's entry. */
@@ -466,7 +469,8 @@ vk_sparse_reader_touch_document(VkSparseReader *reader, uint32 document)
 
 	if (page != reader->documents_page)
 		vk_page_touch(reader->index, reader->root.document_blocks[page],
-					  sizeof(VkSparsePage) + place * sizeof(VkSparseDocument));
+					  sizeof(VkSparsePage) + place * sizeof(VkSparseDocument),
+					  sizeof(VkSparseDocument));
 }
 
 void

@@ -47,6 +47,9 @@
 /* Documents compared beyond k in the first band: quantisation misorders some. */
 #define BAND_EXTRA				6
 
+/* The maxima of so many blocks per document wanted tell which score leads. */
+#define BLOCKS_PER_WANTED		4
+
 /* A band is so much larger than the one before. */
 #define BAND_GROWTH				4
 
@@ -55,6 +58,11 @@
 
 /* Documents whose records are being loaded while others are compared. */
 #define DOCUMENTS_AHEAD			16
+
+/* Bytes loaded ahead of a record, and of the offsets and codes of a chunk. */
+#define TOUCH_RECORD			512
+#define TOUCH_OFFSETS			256
+#define TOUCH_CODES				128
 
 /* Kept per scan: the prepared query. */
 typedef struct SparseQuery
@@ -96,6 +104,7 @@ typedef struct SegmentScan
  * because clearing fresh memory from the system costs more than a search.
  */
 static float *scores;
+static float *maxima;			/* of blocks of scores, as of the last look */
 static VkSparseCandidate *candidates;
 static float *heap;
 
@@ -106,6 +115,7 @@ allocate_workspace(void)
 		return;
 	scores = MemoryContextAlloc(TopMemoryContext,
 								sizeof(float) * (VK_SPARSE_SEGMENT_DOCS + VK_SPARSE_BLOCK));
+	maxima = MemoryContextAlloc(TopMemoryContext, sizeof(float) * VK_SPARSE_MAX_BLOCKS);
 	candidates = MemoryContextAlloc(TopMemoryContext,
 									sizeof(VkSparseCandidate) * VK_SPARSE_SEGMENT_DOCS);
 	heap = MemoryContextAlloc(TopMemoryContext, sizeof(float) * VK_SPARSE_SEGMENT_DOCS);
@@ -248,7 +258,7 @@ look_up_documents(SegmentScan *segment, const VkSparseCandidate *from, int avail
 		if (!vk_sparse_reader_document(segment->reader, from[i].document, document))
 			return -1;
 		vk_page_touch(segment->scan->index, document->block,
-					  VkSparseDocumentOffset(document));
+					  VkSparseDocumentOffset(document), TOUCH_RECORD);
 		bounds[(*count)++] = from[i].score;
 	}
 	return i;
@@ -295,6 +305,30 @@ compare_candidates(SegmentScan *segment, int count, bool in_order)
 	return true;
 }
 
+/* Candidates with low <= score < high; maxima must be up to date. */
+static int
+select_candidates(SegmentScan *segment, float low, float high)
+{
+	return segment->kernel->select(scores, maxima, segment->documents, low, high, candidates);
+}
+
+/*
+ * The cut, if not many more than `wanted` documents reach it, else a higher
+ * score that as many do reach.  That many blocks have one such document each,
+ * so that the blocks' maxima tell, unless too many are wanted.
+ */
+static float
+leading_score(SegmentScan *segment, int64 wanted, float cut)
+{
+	int			blocks = VkSparseBlocks(segment->documents);
+	float		rank;
+
+	if (wanted <= blocks / BLOCKS_PER_WANTED)
+		return vk_sparse_scores_lead(maxima, blocks, cut, wanted, heap);
+	rank = vk_sparse_scores_rank(scores, segment->documents, INFINITY, wanted, heap);
+	return Max(cut, rank);
+}
+
 /*
  * Compares what the scores leave.  Bands of the best, ever larger, until the
  * collector is full; then all that reaches the cut.
@@ -307,25 +341,25 @@ compare_bands(SegmentScan *segment)
 	int64		wanted = (topk->has_cursor ? 2 * k : k) + BAND_EXTRA;
 	float		high = INFINITY;
 
+	segment->kernel->maxima(scores, segment->documents, maxima);
 	for (;;)
 	{
 		float		low = current_cut(segment);
 		bool		in_order;
-		int			found = segment->documents;
+		int			found;
 
 		if (low >= high)
 			return true;
-		if (low != -INFINITY)
-			found = segment->kernel->select(scores, segment->documents, low, high, candidates);
 
 		/*
 		 * The threshold may come from rows that are nothing like the best of
 		 * these.
 		 */
-		if (found > 2 * wanted + BAND_EXTRA)
-			low = vk_sparse_scores_rank(scores, segment->documents, high, wanted, heap);
-		if (found > 2 * wanted + BAND_EXTRA || low == -INFINITY)
-			found = segment->kernel->select(scores, segment->documents, low, high, candidates);
+		if (high == INFINITY)
+			low = leading_score(segment, wanted, low);
+		else if (low == -INFINITY || select_candidates(segment, low, high) > 2 * wanted)
+			low = Max(low, vk_sparse_scores_rank(scores, segment->documents, high, wanted, heap));
+		found = select_candidates(segment, low, high);
 		/* Many are faster compared as they lie than sorted. */
 		in_order = found < segment->documents / 8 + 64;
 		if (in_order)
@@ -479,7 +513,10 @@ look_up_terms(SegmentScan *segment)
 static inline void
 touch_chunk(SegmentScan *segment, const VkSparseChunk *chunk)
 {
-	vk_page_touch(segment->scan->index, chunk->block, chunk->offset);
+	VkIndex    *index = segment->scan->index;
+
+	vk_page_touch(index, chunk->block, chunk->offset, TOUCH_OFFSETS);
+	vk_page_touch(index, chunk->block, chunk->offset + sizeof(uint16) * chunk->count, TOUCH_CODES);
 }
 
 static bool
@@ -523,12 +560,14 @@ static bool
 compare_leaders(SegmentScan *segment)
 {
 	int			wanted = segment->scan->k + BAND_EXTRA;
-	float		low = vk_sparse_scores_rank(scores, segment->documents, INFINITY, wanted, heap);
+	float		low;
 	int			found;
 
+	segment->kernel->maxima(scores, segment->documents, maxima);
+	low = leading_score(segment, wanted, -INFINITY);
 	if (low == -INFINITY)
 		return true;
-	found = segment->kernel->select(scores, segment->documents, low, INFINITY, candidates);
+	found = select_candidates(segment, low, INFINITY);
 	if (found > 2 * wanted)
 		return true;
 	if (segment->compared == NULL)
@@ -560,7 +599,7 @@ may_stop(SegmentScan *segment)
 	 */
 	if (segment->query->has_untouched && cut <= 0)
 		return false;
-	found = segment->kernel->select(scores, segment->documents, cut, INFINITY, candidates);
+	found = select_candidates(segment, cut, INFINITY);
 	return (int64) found * POSTINGS_PER_DOCUMENT < segment->postings_left;
 }
 
@@ -584,11 +623,14 @@ static bool
 add_lists(SegmentScan *segment)
 {
 	bool		may_skip = segment->query->query.metric != VK_METRIC_JACCARD &&
-	!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64;
+	!segment->scan->topk->has_cursor && segment->scan->k < segment->documents / 64 &&
+	segment->postings_left >= (int64) (WORTH_A_LOOK + 1) * segment->documents;
 	int64		added = 0;
 	double	   *rests = palloc(sizeof(double) * (segment->nlists + 1));
 
-	qsort(segment->lists, segment->nlists, sizeof(LongList), compare_lists);
+	/* Else they are added in the order in which they lie. */
+	if (may_skip)
+		qsort(segment->lists, segment->nlists, sizeof(LongList), compare_lists);
 	rests[segment->nlists] = 0;
 	for (int i = segment->nlists - 1; i >= 0; i--)
 		rests[i] = rests[i + 1] + segment->lists[i].term.most;
