@@ -205,6 +205,23 @@ struct VkStoreOps
 	BlockNumber (*build_end) (void *state);
 
 	/*
+	 * Optional: bulk load of one split by several processes, all five or
+	 * none. begin(), in the leader: makes what they share, in dynamic shared
+	 * memory of at most about maintenance_work_mem_kb; NULL: cannot be, use
+	 * build_begin().  sample: some share_sample(info) rows spread over the
+	 * table; rows: an estimate.  handle(): names it to workers, which
+	 * attach() (process 1 and up), build_add() and detach(); build_end() is
+	 * the leader's, once it is alone.
+	 */
+	int			(*share_sample) (const VkIndexInfo *info);
+	void	   *(*share_begin) (VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
+								double rows, struct varlena **sample, int nsample,
+								int nprocesses);
+	uint32		(*share_handle) (void *state);
+	void	   *(*share_attach) (VkIndex *index, uint32 handle, int process);
+	void		(*share_detach) (void *state);
+
+	/*
 	 * May be NULL.  CREATE INDEX: all rows have been inserted; what insert()
 	 * kept in index->store_build must now be written.
 	 */

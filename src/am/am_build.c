@@ -19,17 +19,9 @@
 #include "utils/backend_progress.h"
 #include "utils/memutils.h"
 
+#include "am/am_build.h"
 #include "am/am_private.h"
 #include "compat/pgcompat.h"
-
-typedef struct BuildState
-{
-	VkIndex    *index;
-	MemoryContext context;		/* per row */
-	double		rows;
-	VkSplitKey	key;			/* of the one split that is loaded in bulk */
-	void	   *bulk;			/* state of the store's bulk load, or NULL */
-} BuildState;
 
 char *
 vk_build_phase(int64 phase)
@@ -47,20 +39,36 @@ vk_build_phase(int64 phase)
 	}
 }
 
+void
+vk_build_init(VkBuild *build, VkIndex *index)
+{
+	build->index = index;
+	build->index->building = true;
+	build->context = AllocSetContextCreate(CurrentMemoryContext, "vektonn build",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+void
+vk_build_row(VkBuild *build, ItemPointer tid, Datum *values, bool *isnull)
+{
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+
+	if (build->bulk != NULL && !isnull[0])
+		build->index->store->build_add(build->bulk, tid, PG_DETOAST_DATUM(values[0]));
+	else
+		vk_insert_values(build->index, values, isnull, tid);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(build->context);
+}
+
 static void
 build_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
-	BuildState *state = arg;
-	MemoryContext old = MemoryContextSwitchTo(state->context);
+	VkBuild    *build = arg;
 
-	if (state->bulk != NULL && !isnull[0])
-		state->index->store->build_add(state->bulk, tid, PG_DETOAST_DATUM(values[0]));
-	else
-		vk_insert_values(state->index, values, isnull, tid);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(state->context);
-	state->rows++;
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) state->rows);
+	vk_build_row(build, tid, values, isnull);
+	build->rows++;
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) build->rows);
 }
 
 /* ------------------------------------------------------------------------
@@ -86,23 +94,16 @@ sample_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool aliv
 		state->rows[state->count++] = PG_DETOAST_DATUM_COPY(values[0]);
 }
 
-static void
-learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
+/* Up to `wanted` rows from all over the table, in the current context. */
+int
+vk_build_sample(VkIndex *index, Relation heap, struct IndexInfo *info, int wanted,
+				struct varlena ***sample)
 {
-	const VkStoreOps *store = index->store;
 	BlockNumber nblocks = RelationGetNumberOfBlocks(heap);
 	BlockNumber places = Min(nblocks, SAMPLE_PLACES);
-	int			wanted = store->sample_rows(&index->info);
 	SampleState state = {0};
-	MemoryContext context;
-	MemoryContext old;
 
-	if (wanted == 0 || nblocks == 0)
-		return;
-	context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	state.rows = palloc(sizeof(struct varlena *) * wanted);
+	state.rows = palloc(sizeof(struct varlena *) * Max(wanted, 1));
 	for (BlockNumber place = 0; place < places; place++)
 	{
 		BlockNumber from = (BlockNumber) ((uint64) place * nblocks / places);
@@ -114,31 +115,62 @@ learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
 			(void) table_index_build_range_scan(heap, index->rel, info, false, false, false,
 												block, 1, sample_row, &state, NULL);
 	}
-	store->learn(index, state.rows, state.count);
+	*sample = state.rows;
+	return state.count;
+}
+
+static void
+learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
+{
+	int			wanted = index->store->sample_rows(&index->info);
+	struct varlena **sample;
+	MemoryContext context;
+	MemoryContext old;
+	int			count;
+
+	if (wanted == 0 || RelationGetNumberOfBlocks(heap) == 0)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	count = vk_build_sample(index, heap, info, wanted, &sample);
+	index->store->learn(index, sample, count);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
-/* One split, and a store that can: then rows go straight to its bulk load. */
-static void
-begin_bulk(BuildState *state)
+/*
+ * Reads the table into the index; returns the number of its rows.  One split,
+ * and a store that can: then rows go straight to its bulk load, perhaps from
+ * several processes.
+ */
+static double
+load(VkBuild *build, Relation heap, struct IndexInfo *info)
 {
-	VkIndex    *index = state->index;
+	VkIndex    *index = build->index;
+	const VkStoreOps *store = index->store;
+	bool		bulk = index->info.nsplit_columns == 0 && store->build_begin != NULL;
 	bool		isnull = true;
 	Datum		value = (Datum) 0;
+	double		rows;
 
-	if (index->info.nsplit_columns > 0 || index->store->build_begin == NULL)
-		return;
-	vk_key_form(index, &value, &isnull, &state->key);
-	state->bulk = index->store->build_begin(index, vk_split_reserve(index, &state->key),
-											maintenance_work_mem);
-}
+	if (bulk)
+	{
+		uint32		split_id;
 
-static void
-end_bulk(BuildState *state)
-{
-	if (state->bulk != NULL)
-		vk_split_set_head(state->index, &state->key, state->index->store->build_end(state->bulk));
+		vk_key_form(index, &value, &isnull, &build->key);
+		split_id = vk_split_reserve(index, &build->key);
+		if (vk_build_parallel(build, heap, info, split_id, &rows))
+		{
+			vk_split_set_head(index, &build->key, store->build_end(build->bulk));
+			return rows;
+		}
+		build->bulk = store->build_begin(index, split_id, maintenance_work_mem);
+	}
+	rows = table_index_build_scan(heap, index->rel, info, true, true, build_row, build, NULL);
+	if (bulk)
+		vk_split_set_head(index, &build->key, store->build_end(build->bulk));
+	return rows;
 }
 
 static VkIndex *
@@ -157,35 +189,29 @@ IndexBuildResult *
 vk_build(Relation heap, Relation rel, struct IndexInfo *info)
 {
 	IndexBuildResult *result = palloc0(sizeof(IndexBuildResult));
-	BuildState	state = {0};
+	VkBuild		build = {0};
 
 	if (RelationGetNumberOfBlocks(rel) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(rel));
 	vk_space_forget(rel);
-	state.index = describe_index(rel);
-	state.index->building = true;
-	state.context = AllocSetContextCreate(CurrentMemoryContext, "vektonn build",
-										  ALLOCSET_DEFAULT_SIZES);
-	vk_meta_create(state.index, MAIN_FORKNUM);
-	vk_dir_create(state.index, MAIN_FORKNUM);
+	vk_build_init(&build, describe_index(rel));
+	vk_meta_create(build.index, MAIN_FORKNUM);
+	vk_dir_create(build.index, MAIN_FORKNUM);
 
-	if (state.index->store->learn != NULL)
-		learn_from_sample(state.index, heap, info);
+	if (build.index->store->learn != NULL)
+		learn_from_sample(build.index, heap, info);
 
-	begin_bulk(&state);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_LOAD);
-	result->heap_tuples = table_index_build_scan(heap, rel, info, true, true, build_row,
-												 &state, NULL);
-	end_bulk(&state);
-	result->index_tuples = state.rows;
+	result->heap_tuples = load(&build, heap, info);
+	result->index_tuples = build.rows;
 
-	if (state.index->store->build_done != NULL)
-		state.index->store->build_done(state.index);
+	if (build.index->store->build_done != NULL)
+		build.index->store->build_done(build.index);
 
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_WAL);
 	if (RelationNeedsWAL(rel))
 		log_newpage_range(rel, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(rel), true);
-	MemoryContextDelete(state.context);
+	MemoryContextDelete(build.context);
 	return result;
 }
 

@@ -45,6 +45,7 @@ vk_am_handler(PG_FUNCTION_ARGS)
 	routine->amsearchnulls = true;
 	routine->amusemaintenanceworkmem = false;
 	routine->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
+	vk_can_build_parallel_compat(routine);
 	routine->amkeytype = InvalidOid;
 
 	routine->ambuild = vk_build;

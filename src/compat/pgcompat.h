@@ -138,7 +138,11 @@ vk_read_empty_page_compat(Relation rel, BlockNumber block)
 static inline Buffer
 vk_extend_relation_compat(Relation rel)
 {
-	bool		lock = !RELATION_IS_LOCAL(rel);
+	/*
+	 * not RELATION_IS_LOCAL(): a parallel build extends what its transaction
+	 * made
+	 */
+	bool		lock = !RelationUsesLocalBuffers(rel);
 	Buffer		buffer;
 
 	if (lock)
@@ -158,6 +162,13 @@ vk_extend_init_fork_compat(Relation rel)
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	return buffer;
 }
+#endif
+
+/* An access method says that it builds in parallel, b437571714 (17). */
+#if PG_VERSION_NUM >= 170000
+#define vk_can_build_parallel_compat(routine)	((routine)->amcanbuildparallel = true)
+#else
+#define vk_can_build_parallel_compat(routine)	((void) (routine))
 #endif
 
 /* Extensions can add to a node of EXPLAIN, 4fd02bf7cf9 (18). */

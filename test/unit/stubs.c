@@ -13,6 +13,9 @@
 #include <stdlib.h>
 
 void		ExceptionalCondition(const char *condition);
+int			LWLockAcquire(void *lock, int mode);
+void		LWLockRelease(void *lock);
+void		LWLockInitialize(void *lock, int tranche);
 
 /* Where Assert() goes in a build with assertions. */
 __attribute__((weak))
@@ -21,4 +24,24 @@ ExceptionalCondition(const char *condition)
 {
 	fprintf(stderr, "assertion failed: %s\n", condition);
 	abort();
+}
+
+/* A unit test is one process, which takes no lock it has. */
+__attribute__((weak))
+int
+LWLockAcquire(void *lock, int mode)
+{
+	return 1;
+}
+
+__attribute__((weak))
+void
+LWLockRelease(void *lock)
+{
+}
+
+__attribute__((weak))
+void
+LWLockInitialize(void *lock, int tranche)
+{
 }

@@ -10,19 +10,62 @@
  *
  * The first rows wait until there are enough to know the center.
  *
+ * Several processes work on a graph in shared memory, a segment no larger than
+ * maintenance_work_mem, made before the first worker is started: should there be
+ * no room for it, one process builds in its own memory.  The center is that of
+ * a sample.  When the memory is full, all finish what they are at, one writes
+ * the pages, and all go on on pages.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "storage/condition_variable.h"
+#include "storage/dsm.h"
+#include "storage/lmgr.h"
+#include "storage/shmem.h"
+#include "storage/spin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/wait_event.h"
 
 #include "am/graph/graph_mem.h"
 #include "am/graph/graph_private.h"
 
 /* The center is the mean of so many rows. */
 #define CENTER_ROWS		1000
+
+/* Room in shared memory over what the number of rows is estimated to need. */
+#define SHARED_SLACK	1.25
+
+/* Where a build by several processes is. */
+typedef enum BuildPhase
+{
+	BUILD_MEMORY,
+	BUILD_WRITING,				/* somebody waits until nobody inserts any
+								 * more, then writes the pages */
+	BUILD_PAGES
+} BuildPhase;
+
+/* The begin of the segment of a build by several processes. */
+typedef struct SharedBuild
+{
+	uint64		seed;
+	uint32		split_id;
+	int			nprocesses;		/* at most */
+	Size		graph_offset;	/* from here */
+	Size		graph_size;
+	bool		centered;
+	slock_t		mutex;			/* protects the following */
+	BuildPhase	phase;
+	int			active;			/* processes that insert in memory now */
+	BlockNumber head;			/* valid in BUILD_PAGES */
+	ConditionVariable changed;	/* phase, or active is 0 */
+	char		center[FLEXIBLE_ARRAY_MEMBER];	/* as slots store it */
+} SharedBuild;
 
 typedef struct VkGraphBuild
 {
@@ -35,6 +78,8 @@ typedef struct VkGraphBuild
 	VkMemGraph	graph;
 	uint64		seed;
 	BlockNumber head;			/* valid once pages are written */
+	SharedBuild *shared;		/* NULL: one process */
+	dsm_segment *segment;
 
 	/* rows that wait for the center */
 	int			nwaiting;
@@ -45,8 +90,8 @@ typedef struct VkGraphBuild
 	bool		started;
 } VkGraphBuild;
 
-void *
-vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb)
+static VkGraphBuild *
+make_build(VkIndex *index, uint32 split_id, uint64 seed)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "vektonn graph build",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -59,11 +104,21 @@ vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 											   ALLOCSET_DEFAULT_SIZES);
 	build->index = index;
 	build->split_id = split_id;
-	build->memory = (Size) maintenance_work_mem_kb * 1024;
 	build->head = InvalidBlockNumber;
-	build->seed = pg_prng_uint64(&pg_global_prng_state);
+	build->seed = seed;
 	vk_graph_layout(&index->info, &lay);
-	vk_space_init(&build->space, &lay, build->seed);
+	vk_space_init(&build->space, &lay, seed);
+	MemoryContextSwitchTo(old);
+	return build;
+}
+
+void *
+vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb)
+{
+	VkGraphBuild *build = make_build(index, split_id, pg_prng_uint64(&pg_global_prng_state));
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+
+	build->memory = (Size) maintenance_work_mem_kb * 1024;
 	vk_mem_init(&build->graph, &build->space);
 	MemoryContextSwitchTo(old);
 	return build;
@@ -102,7 +157,7 @@ write_page(VkGraphBuild *build, uint32 number, BlockNumber first, BlockNumber ex
 {
 	VkMemGraph *graph = &build->graph;
 	const VkGraphLayout *lay = &build->space.lay;
-	int			nused = Min((int) (graph->nslots - number * lay->slots_per_page), lay->slots_per_page);
+	int			nused = Min((int) (vk_mem_nslots(graph) - number * lay->slots_per_page), lay->slots_per_page);
 	Buffer		buffer = vk_page_allocate(build->index);
 	VkGraphPageHeader *header;
 	VkEdit		edit;
@@ -125,7 +180,10 @@ write_page(VkGraphBuild *build, uint32 number, BlockNumber first, BlockNumber ex
 	vk_edit_commit_release(&edit);
 }
 
-/* Writes the graph in memory to pages behind its head, and frees it. */
+/*
+ * Writes the graph in memory to pages behind its head, and frees it.  The pages
+ * must lie one after the other: nobody else may extend the index meanwhile.
+ */
 static void
 write_pages(VkGraphBuild *build)
 {
@@ -135,10 +193,13 @@ write_pages(VkGraphBuild *build)
 	BlockNumber first;
 	VkGraph		target;
 	VkGraphRoot *root;
+	VkNodeId	entry;
+	int			level;
 	Buffer		buffer;
 	VkEdit		edit;
 	Page		page;
 
+	LockRelationForExtension(build->index->rel, ExclusiveLock);
 	build->head = vk_graph_create_root(build->index, build->split_id, build->seed);
 	first = RelationGetNumberOfBlocks(build->index->rel);
 	if (((uint64) first + npages + 1) * lay->slots_per_page >= VK_NODE_LIMIT)
@@ -151,6 +212,7 @@ write_pages(VkGraphBuild *build)
 		CHECK_FOR_INTERRUPTS();
 		write_page(build, i, first, first + i);
 	}
+	UnlockRelationForExtension(build->index->rel, ExclusiveLock);
 
 	memset(&target, 0, sizeof(target));
 	target.index = build->index;
@@ -160,23 +222,141 @@ write_pages(VkGraphBuild *build)
 	vk_edit_start(&edit, build->index);
 	page = vk_edit_copy(&edit, buffer);
 	root = VkPageGetGraphRoot(page);
-	if (graph->entry != VK_NODE_NONE)
-		root->entry = graph->entry + first * lay->slots_per_page;
-	root->level = graph->level;
+	if (vk_mem_root(graph, &entry, &level))
+		root->entry = entry + first * lay->slots_per_page;
+	root->level = level;
 	root->npages = npages;
 	if (npages > 0)
 	{
 		root->first_page = first + npages - 1;
-		if (graph->nslots % lay->slots_per_page != 0)
+		if (vk_mem_nslots(graph) % lay->slots_per_page != 0)
 			root->free_page = root->first_page;
 	}
 	vk_edit_commit_release(&edit);
 
 	if (build->space.centered && vk_graph_open(&target, build->index, target.ref))
 		vk_graph_write_center(&target, build->space.center);
-	for (int i = 0; i < graph->nchunks; i++)
-		vk_mem_free_chunk(graph, i);
-	graph->nchunks = 0;
+	if (build->shared == NULL)
+	{
+		for (int i = 0; i < graph->nchunks; i++)
+			vk_mem_free_chunk(graph, i);
+		graph->nchunks = 0;
+	}
+}
+
+static void
+report_full(VkGraphBuild *build)
+{
+	ereport(DEBUG1,
+			(errmsg("graph of index \"%s\" exceeds maintenance_work_mem, going on on pages",
+					RelationGetRelationName(build->index->rel))));
+}
+
+static void
+add_in_memory(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
+{
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+
+	vk_mem_insert(&build->graph, data, size, tid, vk_graph_beam(&build->index->info));
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+share_phase_is(SharedBuild *shared, BuildPhase phase, bool nobody_active)
+{
+	bool		result;
+
+	SpinLockAcquire(&shared->mutex);
+	result = shared->phase == phase && (!nobody_active || shared->active == 0);
+	SpinLockRelease(&shared->mutex);
+	return result;
+}
+
+static void
+wait_for_phase(SharedBuild *shared, BuildPhase phase, bool nobody_active)
+{
+	ConditionVariablePrepareToSleep(&shared->changed);
+	while (!share_phase_is(shared, phase, nobody_active))
+		ConditionVariableSleep(&shared->changed, PG_WAIT_EXTENSION);
+	ConditionVariableCancelSleep();
+}
+
+/* This process inserts in memory; false: the phase is another by now. */
+static bool
+enter_memory(SharedBuild *shared)
+{
+	bool		entered;
+
+	SpinLockAcquire(&shared->mutex);
+	entered = shared->phase == BUILD_MEMORY;
+	if (entered)
+		shared->active++;
+	SpinLockRelease(&shared->mutex);
+	return entered;
+}
+
+/* It does no more; full: there was no room.  True: the caller is to write the pages. */
+static bool
+leave_memory(SharedBuild *shared, bool full)
+{
+	bool		writer = false;
+	bool		wake;
+
+	SpinLockAcquire(&shared->mutex);
+	shared->active--;
+	wake = shared->phase == BUILD_WRITING && shared->active == 0;
+	if (full && shared->phase == BUILD_MEMORY)
+	{
+		shared->phase = BUILD_WRITING;
+		writer = true;
+	}
+	SpinLockRelease(&shared->mutex);
+	if (wake)
+		ConditionVariableBroadcast(&shared->changed);
+	return writer;
+}
+
+/* Adds the point in shared memory; false: there is no room, the graph is on pages now. */
+static bool
+add_in_shared_memory(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
+{
+	SharedBuild *shared = build->shared;
+
+	if (enter_memory(shared))
+	{
+		bool		room = vk_mem_has_room(&build->graph, size, shared->nprocesses);
+
+		if (room)
+			add_in_memory(build, tid, data, size);
+		if (leave_memory(shared, !room))
+		{
+			wait_for_phase(shared, BUILD_WRITING, true);
+			write_pages(build);
+			report_full(build);
+			SpinLockAcquire(&shared->mutex);
+			shared->head = build->head;
+			shared->phase = BUILD_PAGES;
+			SpinLockRelease(&shared->mutex);
+			ConditionVariableBroadcast(&shared->changed);
+		}
+		if (room)
+			return true;
+	}
+	wait_for_phase(shared, BUILD_PAGES, false);
+	build->head = shared->head;
+	return false;
+}
+
+static void
+add_on_pages(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
+{
+	VkGraph		graph;
+	VkStoreRef	ref = {build->split_id, build->head};
+	VkPoint		point = {data, vk_space_norm2(&build->space, data)};
+
+	if (!vk_graph_open(&graph, build->index, ref) ||
+		!vk_graph_insert_point(&graph, &point, size, tid))
+		elog(ERROR, "a graph vanished while it was built");
 }
 
 static void
@@ -184,27 +364,47 @@ add_point(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
 {
 	if (build->head == InvalidBlockNumber)
 	{
-		if (vk_mem_bytes(&build->graph) <= build->memory)
+		if (build->shared != NULL)
 		{
-			MemoryContext old = MemoryContextSwitchTo(build->context);
-
-			vk_mem_insert(&build->graph, data, size, tid, vk_graph_beam(&build->index->info));
-			MemoryContextSwitchTo(old);
+			if (add_in_shared_memory(build, tid, data, size))
+				return;
+		}
+		else if (vk_mem_bytes(&build->graph) <= build->memory)
+		{
+			add_in_memory(build, tid, data, size);
 			return;
 		}
-		write_pages(build);
-		ereport(DEBUG1, (errmsg("graph of index \"%s\" exceeds maintenance_work_mem, going on on pages",
-								RelationGetRelationName(build->index->rel))));
+		else
+		{
+			write_pages(build);
+			report_full(build);
+		}
 	}
-	{
-		VkGraph		graph;
-		VkStoreRef	ref = {build->split_id, build->head};
-		VkPoint		point = {data, vk_space_norm2(&build->space, data)};
+	add_on_pages(build, tid, data, size);
+}
 
-		if (!vk_graph_open(&graph, build->index, ref) ||
-			!vk_graph_insert_point(&graph, &point, size, tid))
-			elog(ERROR, "a graph vanished while it was built");
+/*
+ * The mean of the points as slots store it: the center is what can be read
+ * again from the index.
+ */
+static void
+pack_mean(const VkSpace *space, char **points, int npoints, char *packed)
+{
+	const VkGraphLayout *lay = &space->lay;
+	float	   *mean = palloc0(sizeof(float) * lay->nav_dim);
+	float	   *expanded = palloc(sizeof(float) * lay->nav_dim);
+
+	for (int i = 0; i < npoints; i++)
+	{
+		VkPoint		point = {points[i], vk_space_norm2(space, points[i])};
+
+		vk_space_expand(space, &point, expanded);
+		for (int j = 0; j < lay->dim; j++)
+			mean[j] += expanded[j] / npoints;
 	}
+	vk_space_pack_center(space, mean, packed);
+	pfree(expanded);
+	pfree(mean);
 }
 
 /* The rows that waited determine the center, then come first. */
@@ -217,23 +417,10 @@ start(VkGraphBuild *build)
 	build->started = true;
 	if (vk_graph_wants_center(lay) && build->nwaiting > 0)
 	{
-		MemoryContext old = MemoryContextSwitchTo(build->context);
-		float	   *mean = palloc0(sizeof(float) * lay->nav_dim);
-		float	   *expanded = palloc(sizeof(float) * lay->nav_dim);
-		char	   *packed = palloc(vk_graph_dense_size(lay));
+		char	   *packed = MemoryContextAlloc(build->context, vk_graph_dense_size(lay));
 
-		for (int i = 0; i < build->nwaiting; i++)
-		{
-			VkPoint		point = {build->waiting[i], vk_space_norm2(space, build->waiting[i])};
-
-			vk_space_expand(space, &point, expanded);
-			for (int j = 0; j < lay->dim; j++)
-				mean[j] += expanded[j] / build->nwaiting;
-		}
-		/* the center is what can be read again from the index */
-		vk_space_pack_center(space, mean, packed);
+		pack_mean(space, build->waiting, build->nwaiting, packed);
 		vk_space_set_center(space, packed);
-		MemoryContextSwitchTo(old);
 	}
 	for (int i = 0; i < build->nwaiting; i++)
 	{
@@ -273,6 +460,7 @@ vk_graph_build_add(void *state, ItemPointer tid, const struct varlena *value)
 	MemoryContextSwitchTo(old);
 }
 
+/* Waits until the caller is the only one. */
 BlockNumber
 vk_graph_build_end(void *state)
 {
@@ -281,9 +469,206 @@ vk_graph_build_end(void *state)
 
 	if (!build->started)
 		start(build);
+	if (build->shared != NULL && build->shared->phase == BUILD_PAGES)
+		build->head = build->shared->head;
 	if (build->head == InvalidBlockNumber)
 		write_pages(build);
 	head = build->head;
-	MemoryContextDelete(build->context);
+	vk_graph_build_detach(build);
 	return head;
+}
+
+/* ------------------------------------------------------------------------
+ * Several processes
+ * ------------------------------------------------------------------------ */
+
+/* One for all builds: there are not many numbers of tranches. */
+static int
+lock_tranche(void)
+{
+	bool		found;
+	int		   *tranche;
+	int			result;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	tranche = ShmemInitStruct("vektonn graph build", sizeof(int), &found);
+	if (!found)
+		*tranche = LWLockNewTrancheId();
+	result = *tranche;
+	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(result, "VektonnGraphBuild");
+	return result;
+}
+
+/*
+ * A segment of shared memory that lives until the end of the transaction; NULL,
+ * after a NOTICE, if it is not to be had: /dev/shm of a container may be small.
+ */
+static dsm_segment *
+try_segment(VkIndex *index, Size size)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	dsm_segment *segment = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+		if (segment != NULL)
+			dsm_pin_mapping(segment);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		CHECK_FOR_INTERRUPTS();
+		ereport(NOTICE,
+				(errmsg("index \"%s\" is built by one process",
+						RelationGetRelationName(index->rel)),
+				 errdetail("There is no shared memory for several: %s.", error->message),
+				 errhint("They need as much as the index will take, at most maintenance_work_mem.")));
+		return NULL;
+	}
+	PG_END_TRY();
+	if (segment != NULL)
+		dsm_unpin_mapping(segment);
+	return segment;
+}
+
+/* Bytes of one row, with its share of upper levels. */
+static double
+row_bytes(VkGraphBuild *build, struct varlena **sample, int nsample)
+{
+	const VkGraphLayout *lay = &build->space.lay;
+	double		slots = 0;
+
+	for (int i = 0; i < nsample; i++)
+		slots += vk_graph_slots(lay, vk_space_size(&build->space, sample[i]));
+	return slots / nsample * lay->slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT;
+}
+
+int
+vk_graph_build_sample(const VkIndexInfo *info)
+{
+	return CENTER_ROWS;
+}
+
+/* In a process, leader or worker, once the segment is filled in. */
+static void
+attach(VkGraphBuild *build, dsm_segment *segment, int process)
+{
+	SharedBuild *shared = dsm_segment_address(segment);
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+
+	build->segment = segment;
+	build->shared = shared;
+	build->started = true;
+	if (shared->centered)
+		vk_space_set_center(&build->space, shared->center);
+	(void) lock_tranche();
+	vk_mem_shared_attach(&build->graph, &build->space, (char *) shared + shared->graph_offset,
+						 shared->graph_size, process);
+	MemoryContextSwitchTo(old);
+}
+
+void *
+vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
+					 double rows, struct varlena **sample, int nsample, int nprocesses)
+{
+	VkGraphBuild *build;
+	const VkGraphLayout *lay;
+	Size		header;
+	double		wanted;
+	Size		size;
+	dsm_segment *segment;
+	SharedBuild *shared;
+
+	if (nsample == 0)
+		return NULL;
+	build = make_build(index, split_id, pg_prng_uint64(&pg_global_prng_state));
+	lay = &build->space.lay;
+	header = offsetof(SharedBuild, center);
+	if (vk_graph_wants_center(lay))
+		header += vk_graph_dense_size(lay);
+	header = TYPEALIGN(64, header);
+	wanted = Max(rows, nsample) * row_bytes(build, sample, nsample) * SHARED_SLACK;
+	size = (Size) Min(wanted, (double) maintenance_work_mem_kb * 1024);
+	size = Max(size, header) + vk_mem_shared_least(lay);
+	segment = try_segment(index, size);
+	if (segment == NULL)
+	{
+		MemoryContextDelete(build->context);
+		return NULL;
+	}
+
+	shared = dsm_segment_address(segment);
+	shared->seed = build->seed;
+	shared->split_id = split_id;
+	shared->nprocesses = nprocesses;
+	shared->graph_offset = header;
+	shared->graph_size = size - header;
+	SpinLockInit(&shared->mutex);
+	shared->phase = BUILD_MEMORY;
+	shared->active = 0;
+	shared->head = InvalidBlockNumber;
+	ConditionVariableInit(&shared->changed);
+	shared->centered = vk_graph_wants_center(lay);
+	if (shared->centered)
+	{
+		char	  **points = palloc(sizeof(char *) * nsample);
+
+		for (int i = 0; i < nsample; i++)
+		{
+			points[i] = palloc(vk_graph_dense_size(lay));
+			vk_space_store(&build->space, sample[i], points[i]);
+		}
+		pack_mean(&build->space, points, nsample, shared->center);
+	}
+	vk_mem_shared_init((char *) shared + header, lock_tranche());
+	attach(build, segment, 0);
+	return build;
+}
+
+uint32
+vk_graph_build_handle(void *state)
+{
+	return dsm_segment_handle(((VkGraphBuild *) state)->segment);
+}
+
+void *
+vk_graph_build_attach(VkIndex *index, uint32 handle, int process)
+{
+	dsm_segment *segment = dsm_attach(handle);
+	SharedBuild *shared;
+	VkGraphBuild *build;
+
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map dynamic shared memory segment")));
+	shared = dsm_segment_address(segment);
+	build = make_build(index, shared->split_id, shared->seed);
+	attach(build, segment, process);
+	return build;
+}
+
+/* Ends the part of a process; the graph stays. */
+void
+vk_graph_build_detach(void *state)
+{
+	VkGraphBuild *build = state;
+
+	if (build->segment != NULL)
+		dsm_detach(build->segment);
+	MemoryContextDelete(build->context);
 }

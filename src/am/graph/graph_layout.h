@@ -144,4 +144,13 @@ vk_graph_dense_size(const VkGraphLayout *lay)
 	return lay->dim * (lay->elem == VK_ELEM_FLOAT4 ? 4 : 2);
 }
 
+/* Slots of a node whose vector has so many bytes as stored. */
+static inline int
+vk_graph_slots(const VkGraphLayout *lay, uint32 size)
+{
+	if (size <= (uint32) lay->payload_inline)
+		return 1;
+	return 2 + (int) ((size - lay->payload_inline - 1) / VK_LINK_CAPACITY(lay));
+}
+
 #endif							/* VK_GRAPH_LAYOUT_H */

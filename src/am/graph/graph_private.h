@@ -105,6 +105,13 @@ extern void vk_graph_collect(VkScan *scan, VkStoreRef ref);
 extern void *vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb);
 extern void vk_graph_build_add(void *state, ItemPointer tid, const struct varlena *value);
 extern BlockNumber vk_graph_build_end(void *state);
+extern int	vk_graph_build_sample(const VkIndexInfo *info);
+extern void *vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
+								  double rows, struct varlena **sample, int nsample,
+								  int nprocesses);
+extern uint32 vk_graph_build_handle(void *state);
+extern void *vk_graph_build_attach(VkIndex *index, uint32 handle, int process);
+extern void vk_graph_build_detach(void *state);
 
 /* graph_vacuum.c */
 extern void vk_graph_vacuum(VkVacuum *vacuum, VkStoreRef ref);

@@ -61,8 +61,8 @@ vk_graph_row_bytes(PG_FUNCTION_ARGS)
 				 errdetail("Valid dimensions are 1 to %d, valid values of m are 2 to 100.",
 						   VK_MAX_DIM)));
 	vk_graph_layout_init(&lay, (VkElem) elem, VK_METRIC_L2, dim, m, VK_GRAPH_PAGE_BYTES);
-	if (lay.spans && elem != VK_ELEM_SPARSE && vk_graph_dense_size(&lay) > lay.payload_inline)
-		slots += (vk_graph_dense_size(&lay) - lay.payload_inline - 1) / VK_LINK_CAPACITY(&lay) + 1;
+	if (lay.spans && elem != VK_ELEM_SPARSE)
+		slots = vk_graph_slots(&lay, vk_graph_dense_size(&lay));
 	PG_RETURN_FLOAT8((double) slots * lay.slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT);
 }
 
@@ -74,6 +74,11 @@ const VkStoreOps vk_graph_store = {
 	.build_begin = vk_graph_build_begin,
 	.build_add = vk_graph_build_add,
 	.build_end = vk_graph_build_end,
+	.share_sample = vk_graph_build_sample,
+	.share_begin = vk_graph_build_share,
+	.share_handle = vk_graph_build_handle,
+	.share_attach = vk_graph_build_attach,
+	.share_detach = vk_graph_build_detach,
 	.collect = vk_graph_collect,
 	.vacuum = vk_graph_vacuum,
 	.retire = vk_graph_retire,
