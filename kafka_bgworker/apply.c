@@ -13,6 +13,10 @@
  * all agree.  One that does not agree with a write before it in the batch
  * has therefore no effect on it, and is dropped.
  *
+ * A target may be one shard of several, each of which reads the whole topic.
+ * A message for another shard says that the row of its key is there now: it
+ * removes the one that is here, of whatever permanent columns.
+ *
  * When a statement fails for the sake of a row, careful mode narrows it down:
  * each half of the messages is applied in a subtransaction, in order, down to
  * the single message.  The table ends up as if message after message had been
@@ -50,6 +54,7 @@
 
 #define UPSERTS_NAME	"vk_upserts"
 #define DELETES_NAME	"vk_deletes"
+#define FOREIGN_NAME	"vk_foreign"
 
 /* A statement for messages that have the same optional columns. */
 typedef struct UpsertGroup
@@ -67,6 +72,7 @@ struct VkApplier
 	UpsertGroup groups[MAX_GROUPS];
 	int			next_group;		/* to be replaced next */
 	SPIPlanPtr	delete;
+	SPIPlanPtr	expel;			/* removes rows that are another shard's now */
 	SPIPlanPtr	move;			/* removes rows whose partition changed; NULL:
 								 * no such key */
 
@@ -176,6 +182,23 @@ delete_statement(const VkTarget *target)
 						 target->columns[target->permanent[i]].equal_operator, name);
 	}
 	return psprintf("DELETE FROM %s t USING " DELETES_NAME " d WHERE %s RETURNING d." VK_MESSAGE_COLUMN, target->name, condition.data);
+}
+
+/* DELETE FROM t USING vk_foreign f WHERE t.a = f.a: whatever the other permanent columns are */
+static char *
+expel_statement(const VkTarget *target)
+{
+	StringInfoData condition;
+
+	initStringInfo(&condition);
+	for (int i = 0; i < target->key_count; i++)
+	{
+		const char *name = quoted_column(target, target->keys[i]);
+
+		appendStringInfo(&condition, "%st.%s %s f.%s", i ? " AND " : "", name,
+						 target->columns[target->keys[i]].equal_operator, name);
+	}
+	return psprintf("DELETE FROM %s t USING " FOREIGN_NAME " f WHERE %s RETURNING f." VK_MESSAGE_COLUMN, target->name, condition.data);
 }
 
 /*
@@ -460,19 +483,35 @@ find_last_messages(VkApplier *applier, KeyTable *table, int first, int end)
  * Ranges of messages
  */
 
+/* Some columns of a row, and the number of its message. */
 static void
-put_tombstone(const VkTarget *target, Tuplestorestate *store, const VkRow *row, int message)
+put_columns(Tuplestorestate *store, TupleDesc desc, const int *columns, int count, const VkRow *row, int message)
 {
 	Datum		values[INDEX_MAX_KEYS + 1];
 	bool		nulls[INDEX_MAX_KEYS + 1] = {false};
 
-	for (int i = 0; i < target->permanent_count; i++)
+	for (int i = 0; i < count; i++)
 	{
-		values[i] = row->values[target->permanent[i]];
-		nulls[i] = row->nulls[target->permanent[i]];
+		values[i] = row->values[columns[i]];
+		nulls[i] = row->nulls[columns[i]];
 	}
-	values[target->permanent_count] = Int32GetDatum(message);
-	tuplestore_putvalues(store, target->delete_desc, values, nulls);
+	values[count] = Int32GetDatum(message);
+	tuplestore_putvalues(store, desc, values, nulls);
+}
+
+/* Runs a statement that returns the numbers of the messages it has removed a row for. */
+static void
+run_removal(VkApplier *applier, SPIPlanPtr plan)
+{
+	run_join(plan);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		message = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		applier->result->outcomes[DatumGetInt32(message)] = VK_OUTCOME_DELETED;
+	}
+	SPI_freetuptable(SPI_tuptable);
 }
 
 static void
@@ -483,26 +522,43 @@ apply_deletes(VkApplier *applier, const KeyTable *table, int first, int end, boo
 
 	for (int i = first; i < end; i++)
 	{
-		if (table->dropped[i] || !applier->rows[i].is_delete || table->late[i] != late)
+		if (table->dropped[i] || !applier->rows[i].is_delete || applier->rows[i].is_foreign || table->late[i] != late)
 			continue;
 		if (store == NULL)
 			store = tuplestore_begin_heap(false, false, STORE_KBYTES);
-		put_tombstone(target, store, &applier->rows[i], i);
+		put_columns(store, target->delete_desc, target->permanent, target->permanent_count, &applier->rows[i], i);
 	}
 	if (store == NULL)
 		return;
 	name_store(applier, DELETES_NAME, store, target->delete_desc);
 	if (applier->delete == NULL)
 		applier->delete = prepare(delete_statement(target));
-	run_join(applier->delete);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		message = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+	run_removal(applier, applier->delete);
+	tuplestore_end(store);
+}
 
-		applier->result->outcomes[DatumGetInt32(message)] = VK_OUTCOME_DELETED;
+static void
+expel_rows(VkApplier *applier, const KeyTable *table, int first, int end)
+{
+	const VkTarget *target = applier->target;
+	Tuplestorestate *store = NULL;
+
+	for (int i = first; i < end; i++)
+	{
+		const VkRow *row = &applier->rows[i];
+
+		if (table->dropped[i] || row->is_delete || !row->is_foreign)
+			continue;
+		if (store == NULL)
+			store = tuplestore_begin_heap(false, false, STORE_KBYTES);
+		put_columns(store, target->foreign_desc, target->keys, target->key_count, row, i);
 	}
-	SPI_freetuptable(SPI_tuptable);
+	if (store == NULL)
+		return;
+	name_store(applier, FOREIGN_NAME, store, target->foreign_desc);
+	if (applier->expel == NULL)
+		applier->expel = prepare(expel_statement(target));
+	run_removal(applier, applier->expel);
 	tuplestore_end(store);
 }
 
@@ -516,7 +572,7 @@ apply_upserts(VkApplier *applier, const KeyTable *table, int first, int end)
 		VkRow	   *row = &applier->rows[i];
 		UpsertGroup *group;
 
-		if (table->dropped[i] || row->is_delete)
+		if (table->dropped[i] || row->is_delete || row->is_foreign)
 			continue;
 		group = find_group(applier, row->present);
 		if (group == NULL)
@@ -543,6 +599,7 @@ apply_range(VkApplier *applier, int first, int end)
 	forget_stores(applier);
 	find_last_messages(applier, &table, first, end);
 	apply_deletes(applier, &table, first, end, false);
+	expel_rows(applier, &table, first, end);
 	apply_upserts(applier, &table, first, end);
 	apply_deletes(applier, &table, first, end, true);
 	MemoryContextSwitchTo(old);
@@ -637,13 +694,23 @@ apply_carefully(VkApplier *applier, int first, int end)
  * Decoding
  */
 
+/* What another shard cannot read either is a dead letter there. */
+static void
+add_decode_failure(VkApplier *applier, int message, const VkProblem *problem)
+{
+	if (applier->rows[message].is_foreign)
+		applier->failed[message] = true;
+	else
+		add_failure(applier, message, problem);
+}
+
 static void
 decode_one(VkApplier *applier, int first, int end)
 {
 	VkProblem	problem;
 
 	if (!vk_sink_decode(applier->sink, &applier->messages[first], &applier->rows[first], &problem))
-		add_failure(applier, first, &problem);
+		add_decode_failure(applier, first, &problem);
 }
 
 static void
@@ -673,7 +740,7 @@ decode_all(VkApplier *applier, int count)
 	for (int i = 0; i < count; i++)
 	{
 		if (!in_subtransaction(applier, decode_one, i, i + 1, &problem))
-			add_failure(applier, i, &problem);
+			add_decode_failure(applier, i, &problem);
 	}
 }
 
@@ -705,7 +772,7 @@ vk_apply(VkApplier *applier, const VkMessage *messages, int count, VkApplyMode m
 	result->failures = palloc(sizeof(VkFailure) * Max(count, 1));
 	applier->batch_context = CurrentMemoryContext;
 	applier->messages = messages;
-	applier->rows = palloc(sizeof(VkRow) * Max(count, 1));
+	applier->rows = palloc0(sizeof(VkRow) * Max(count, 1));
 	applier->failed = palloc0(sizeof(bool) * Max(count, 1));
 	applier->result = result;
 

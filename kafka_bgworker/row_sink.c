@@ -730,6 +730,25 @@ complete_row(VkRowSink *sink, VkRow *row)
 	return true;
 }
 
+/*
+ * Whether a row belongs to another shard, by its key alone where that names
+ * all permanent columns: then it is known even if the value cannot be read.
+ */
+static bool
+is_foreign(VkRowSink *sink)
+{
+	const VkTarget *target = sink->target;
+
+	if (target->shard == NULL)
+		return false;
+	for (int i = 0; i < target->permanent_count; i++)
+	{
+		if (!sink->given[target->permanent[i]])
+			return false;
+	}
+	return !vk_target_keeps(target, sink->values, sink->nulls);
+}
+
 bool
 vk_sink_decode(VkRowSink *sink, const VkMessage *message, VkRow *row, VkProblem *problem)
 {
@@ -740,6 +759,7 @@ vk_sink_decode(VkRowSink *sink, const VkMessage *message, VkRow *row, VkProblem 
 	row->values = palloc(sizeof(Datum) * columns + sizeof(bool) * columns);
 	row->nulls = (bool *) (row->values + columns);
 	row->is_delete = message->value == NULL;
+	row->is_foreign = false;
 	sink->value_values = row->values;
 	sink->value_nulls = row->nulls;
 
@@ -748,8 +768,12 @@ vk_sink_decode(VkRowSink *sink, const VkMessage *message, VkRow *row, VkProblem 
 		return false;
 	if (!message->key && row->is_delete)
 		return vk_sink_error(sink, VK_SQLSTATE_MISSING, "the message has neither key nor value");
+	row->is_foreign = is_foreign(sink);
 	begin_part(sink, false);
 	if (!row->is_delete && !sink->format->read_value(sink, message->value, message->value_len))
 		return false;
-	return complete_row(sink, row);
+	if (!complete_row(sink, row))
+		return false;
+	row->is_foreign = is_foreign(sink);
+	return true;
 }

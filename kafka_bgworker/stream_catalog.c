@@ -150,6 +150,7 @@ stream_of_row(void)
 		stream->batch_messages = DEFAULT_BATCH_MESSAGES;
 	stream->name = column_text(0, 17);
 	stream->fingerprint = column_text(0, 18);
+	stream->shard_constraint = column_text(0, 19);
 	stream->group = psprintf("vektonn." UINT64_FORMAT ".%u.%s", GetSystemIdentifier(), MyDatabaseId, stream->name);
 	return stream;
 }
@@ -168,7 +169,8 @@ vk_stream_read(int64 stream_id)
 			" stream_name, md5(ROW(target::oid, server, topic, format, key_columns, start, on_error, workers, loading, options, stream_name,"
 			"  (SELECT (f.oid, f.srvoptions) FROM pg_catalog.pg_foreign_server f WHERE f.srvname = server),"
 			"  ARRAY(SELECT (m.umuser, m.umoptions)::text FROM pg_catalog.pg_user_mapping m, pg_catalog.pg_foreign_server f"
-			"   WHERE f.srvname = server AND m.umserver = f.oid ORDER BY m.umuser))::text)"
+			"   WHERE f.srvname = server AND m.umserver = f.oid ORDER BY m.umuser))::text),"
+			" options ->> 'shard_constraint'"
 			" FROM vektonn.stream WHERE stream_id = $1 AND enabled AND home = vektonn._database_identity()",
 			1, types, values, NULL, SPI_OK_SELECT);
 	return SPI_processed == 1 ? stream_of_row() : NULL;
@@ -177,10 +179,14 @@ vk_stream_read(int64 stream_id)
 VkTarget *
 vk_stream_target(const VkStream *stream)
 {
-	return vk_target_open(stream->target, (const char *const *) stream->key_columns, stream->key_count,
-						  (const char *const *) stream->permanent_columns, stream->permanent_count,
-						  (const char *const *) stream->columns, stream->column_count,
-						  stream->vector_column, stream->unknown_is_error);
+	VkTarget   *target = vk_target_open(stream->target, (const char *const *) stream->key_columns, stream->key_count,
+										(const char *const *) stream->permanent_columns, stream->permanent_count,
+										(const char *const *) stream->columns, stream->column_count,
+										stream->vector_column, stream->unknown_is_error);
+
+	if (stream->shard_constraint)
+		vk_target_set_shard(target, stream->shard_constraint);
+	return target;
 }
 
 /*

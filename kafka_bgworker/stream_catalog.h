@@ -31,6 +31,7 @@ typedef struct VkStream
 	char	  **columns;		/* NULL: all */
 	int			column_count;
 	char	   *vector_column;	/* NULL: the only one */
+	char	   *shard_constraint;	/* NULL: all rows are kept */
 	char	   *start;
 	bool		stop_on_error;
 	bool		unknown_is_error;

@@ -27,6 +27,9 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "partitioning/partdefs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -389,6 +392,93 @@ set_row_descs(VkTarget *target)
 	for (int i = 0; i < target->permanent_count; i++)
 		init_entry(target->delete_desc, i + 1, &target->columns[target->permanent[i]]);
 	TupleDescInitEntry(target->delete_desc, target->permanent_count + 1, VK_MESSAGE_COLUMN, INT4OID, -1, 0);
+
+	target->foreign_desc = CreateTemplateTupleDesc(target->key_count + 1);
+	for (int i = 0; i < target->key_count; i++)
+		init_entry(target->foreign_desc, i + 1, &target->columns[target->keys[i]]);
+	TupleDescInitEntry(target->foreign_desc, target->key_count + 1, VK_MESSAGE_COLUMN, INT4OID, -1, 0);
+}
+
+/* The expression of a CHECK constraint. */
+static Node *
+check_expression(Relation rel, const char *name)
+{
+	TupleConstr *constr = RelationGetDescr(rel)->constr;
+
+	for (int i = 0; constr && i < constr->num_check; i++)
+	{
+		if (strcmp(constr->check[i].ccname, name) == 0)
+			return stringToNode(constr->check[i].ccbin);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("table \"%s\" has no CHECK constraint \"%s\"", RelationGetRelationName(rel), name),
+			 errdetail("The stream keeps the rows it holds for.")));
+}
+
+/* Columns of the table in an expression become columns of the stream. */
+static bool
+number_by_stream(Node *node, void *context)
+{
+	const VkTarget *target = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		for (int i = 0; i < target->column_count; i++)
+		{
+			if (target->columns[i].attnum == var->varattno && target->columns[i].is_permanent)
+			{
+				var->varattno = i + 1;
+				return false;
+			}
+		}
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the shard constraint of table %s uses a column that is not a permanent one", target->name),
+				 errdetail("Which rows are kept can only depend on what a message's key names.")));
+	}
+	return expression_tree_walker(node, number_by_stream, context);
+}
+
+void
+vk_target_set_shard(VkTarget *target, const char *constraint_name)
+{
+	Relation	rel = relation_open(target->relid, AccessShareLock);
+	Node	   *expression = check_expression(rel, constraint_name);
+
+	relation_close(rel, NoLock);
+	(void) number_by_stream(expression, target);
+	target->may_raise = true;
+	if (contain_mutable_functions(expression))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the shard constraint of table %s is not immutable", target->name)));
+	target->shard = ExecInitExpr(expression_planner((Expr *) expression), NULL);
+	target->shard_context = CreateStandaloneExprContext();
+	target->shard_slot = MakeSingleTupleTableSlot(target->desc, &TTSOpsVirtual);
+	target->shard_context->ecxt_scantuple = target->shard_slot;
+}
+
+bool
+vk_target_keeps(const VkTarget *target, Datum *values, bool *nulls)
+{
+	TupleTableSlot *slot = target->shard_slot;
+	bool		keeps;
+
+	ExecClearTuple(slot);
+	for (int i = 0; i < target->column_count; i++)
+	{
+		slot->tts_values[i] = values[i];
+		slot->tts_isnull[i] = nulls[i] || !target->columns[i].is_permanent;
+	}
+	ExecStoreVirtualTuple(slot);
+	keeps = ExecCheck(target->shard, target->shard_context);
+	ResetExprContext(target->shard_context);
+	return keeps;
 }
 
 VkTarget *

@@ -10,7 +10,9 @@
 #define VK_TARGET_H
 
 #include "access/tupdesc.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
+#include "nodes/execnodes.h"
 
 #include "kafka_bgworker/message.h"
 
@@ -80,9 +82,14 @@ typedef struct VkTarget
 	bool		may_raise;		/* some column's values are made by functions
 								 * that raise errors */
 	bool		unknown_is_error;
+	ExprState  *shard;			/* which rows are kept here; NULL: all */
+	ExprContext *shard_context;
+	TupleTableSlot *shard_slot; /* a row for it */
 	TupleDesc	desc;			/* of a row: the columns in order */
 	TupleDesc	delete_desc;	/* of a tombstone: the permanent columns, and
 								 * the message's number */
+	TupleDesc	foreign_desc;	/* of a row that belongs elsewhere: the key
+								 * columns, and the message's number */
 } VkTarget;
 
 #define VK_MESSAGE_COLUMN	"vk_message"
@@ -100,6 +107,7 @@ typedef struct VkProblem
 typedef struct VkRow
 {
 	bool		is_delete;
+	bool		is_foreign;		/* not to be kept here */
 	uint64		present;		/* optional columns the message has */
 	Datum	   *values;
 	bool	   *nulls;
@@ -110,6 +118,15 @@ extern VkTarget *vk_target_open(Oid relid, const char *const *key_names, int key
 								const char *const *permanent_names, int permanent_count,
 								const char *const *column_names, int column_count,
 								const char *vector_name, bool unknown_is_error);
+
+/*
+ * From now on the target keeps only the rows for which that CHECK constraint
+ * of its holds.
+ */
+extern void vk_target_set_shard(VkTarget *target, const char *constraint_name);
+
+/* Whether a row with these permanent columns is kept; in a transaction, as the owner. */
+extern bool vk_target_keeps(const VkTarget *target, Datum *values, bool *nulls);
 
 /* row_sink.c */
 extern VkRowSink *vk_sink_create(const VkTarget *target, const VkMessageFormat *format);

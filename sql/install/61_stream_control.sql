@@ -131,13 +131,17 @@ BEGIN
 			IF jsonb_typeof(given) <> 'boolean' THEN
 				RAISE EXCEPTION 'stream option "bulk_load" must be true or false' USING ERRCODE = 'invalid_parameter_value';
 			END IF;
+		ELSIF name = 'shard_constraint' THEN
+			IF NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = target AND c.conname = given #>> '{}' AND c.contype = 'c') THEN
+				RAISE EXCEPTION 'CHECK constraint % of stream option "shard_constraint" does not exist on table %', given, target USING ERRCODE = 'undefined_object';
+			END IF;
 		ELSIF name = 'batch_messages' THEN
 			IF jsonb_typeof(given) <> 'number' OR (given #>> '{}')::numeric NOT BETWEEN 1 AND 100000 THEN
 				RAISE EXCEPTION 'stream option "batch_messages" must be between 1 and 100000' USING ERRCODE = 'invalid_parameter_value';
 			END IF;
 		ELSE
 			RAISE EXCEPTION 'stream option "%" is not known', name USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Options are: batch_messages, bulk_load, columns, permanent_columns, unknown_fields, vector_column.';
+				HINT = 'Options are: batch_messages, bulk_load, columns, permanent_columns, shard_constraint, unknown_fields, vector_column.';
 		END IF;
 	END LOOP;
 END $$;

@@ -44,6 +44,9 @@ CREATE TABLE vektonn.index_def (
 	id_attributes		text[] NOT NULL,
 	split_attributes	text[] NOT NULL,
 	shard_attributes	text[] NOT NULL,
+	shard_method		text CHECK (shard_method IN ('hash', 'list', 'farm')),
+	shard_moduli		integer[],
+	shard				text,
 	stream_name			text,
 	is_current			boolean NOT NULL,
 	current_view		regclass,
@@ -56,9 +59,36 @@ CREATE UNIQUE INDEX ON vektonn.index_def (name) WHERE is_current;
 CREATE INDEX ON vektonn.index_def (data_source_id);
 COMMENT ON TABLE vektonn.index_def IS 'indices: tables that hold a data source''s points';
 COMMENT ON COLUMN vektonn.index_def.metric IS 'the operator the table is searched by; the algorithm says how its distance is reported';
+COMMENT ON COLUMN vektonn.index_def.shard_method IS 'hash and list: as PostgreSQL partitions; farm: by upstream''s hash; null: no shards';
+COMMENT ON COLUMN vektonn.index_def.shard_moduli IS 'of farm: what the hash of each shard attribute is divided by';
+COMMENT ON COLUMN vektonn.index_def.shard IS 'the one shard the table here holds; null: all of the index';
 COMMENT ON COLUMN vektonn.index_def.is_current IS 'the version that searches without a version use';
 COMMENT ON COLUMN vektonn.index_def.current_view IS 'the view that readers of the current version use, made by use_index_version';
 COMMENT ON COLUMN vektonn.index_def.created_table IS 'create_index made the table, so drop_index drops it';
+
+CREATE TABLE vektonn.shard_def (
+	index_id		bigint NOT NULL REFERENCES vektonn.index_def ON DELETE CASCADE,
+	number			integer NOT NULL,
+	name			text NOT NULL,
+	definition		jsonb NOT NULL,
+	partition		regclass,
+	server			name,
+	status_table	regclass,
+	stream_name		text,
+	PRIMARY KEY (index_id, number),
+	UNIQUE (index_id, name)
+);
+COMMENT ON TABLE vektonn.shard_def IS 'shards of indices that were given a shard map';
+COMMENT ON COLUMN vektonn.shard_def.definition IS 'which points it holds, as the shard map said';
+COMMENT ON COLUMN vektonn.shard_def.server IS 'the foreign server it is reached through; null: it lies here';
+COMMENT ON COLUMN vektonn.shard_def.status_table IS 'of a shard on another node: a foreign table of its streams'' status';
+COMMENT ON COLUMN vektonn.shard_def.stream_name IS 'of a shard here that has a stream of its own';
+
+
+CREATE TYPE vektonn._shard AS (number integer, name text, method text, moduli integer[], definition jsonb, bound text, condition text,
+	server name, options jsonb, user_mapping jsonb, remote_schema text, remote_table text);
+COMMENT ON TYPE vektonn._shard IS 'a shard as create_index is told of it';
+
 COMMENT ON SEQUENCE vektonn.data_source_data_source_id_seq IS 'numbers data sources';
 COMMENT ON SEQUENCE vektonn.index_def_index_id_seq IS 'numbers indices';
 
@@ -66,6 +96,7 @@ SELECT pg_extension_config_dump('vektonn.data_source', '');
 SELECT pg_extension_config_dump('vektonn.data_source_data_source_id_seq', '');
 SELECT pg_extension_config_dump('vektonn.index_def', '');
 SELECT pg_extension_config_dump('vektonn.index_def_index_id_seq', '');
+SELECT pg_extension_config_dump('vektonn.shard_def', '');
 
 ALTER TABLE vektonn.data_source ENABLE ROW LEVEL SECURITY;
 ALTER TABLE vektonn.index_def ENABLE ROW LEVEL SECURITY;
@@ -73,12 +104,22 @@ CREATE POLICY readable ON vektonn.data_source FOR SELECT USING (true);
 CREATE POLICY readable ON vektonn.index_def FOR SELECT USING (true);
 CREATE POLICY owned ON vektonn.data_source USING (pg_has_role(owner, 'USAGE'));
 CREATE POLICY owned ON vektonn.index_def USING (pg_has_role(owner, 'USAGE'));
-GRANT SELECT, INSERT, UPDATE, DELETE ON vektonn.data_source, vektonn.index_def TO PUBLIC;
+ALTER TABLE vektonn.shard_def ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readable ON vektonn.shard_def FOR SELECT USING (true);
+CREATE POLICY owned ON vektonn.shard_def
+	USING (EXISTS (SELECT FROM vektonn.index_def i WHERE i.index_id = shard_def.index_id AND pg_has_role(i.owner, 'USAGE')));
+GRANT SELECT, INSERT, UPDATE, DELETE ON vektonn.data_source, vektonn.index_def, vektonn.shard_def TO PUBLIC;
 
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON vektonn.data_source
 	FOR EACH STATEMENT EXECUTE FUNCTION vektonn._catalog_changed();
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON vektonn.index_def
 	FOR EACH STATEMENT EXECUTE FUNCTION vektonn._catalog_changed();
+
+CREATE FUNCTION vektonn._stream_names(index vektonn.index_def) RETURNS text[]
+	LANGUAGE sql STABLE
+	RETURN array_remove(ARRAY[index.stream_name], NULL)
+		|| ARRAY(SELECT d.stream_name FROM vektonn.shard_def d WHERE d.index_id = index.index_id AND d.stream_name IS NOT NULL ORDER BY d.number);
+COMMENT ON FUNCTION vektonn._stream_names(vektonn.index_def) IS 'the streams here that feed an index';
 
 -- Data points, checked against their source.
 
@@ -277,7 +318,8 @@ BEGIN
 	IF source.server IS NULL THEN
 		source.topic := NULL;
 	END IF;
-	IF moved AND EXISTS (SELECT FROM vektonn.index_def i WHERE i.data_source_id = source.data_source_id AND i.stream_name IS NULL) THEN
+	IF moved AND EXISTS (SELECT FROM vektonn.index_def i WHERE i.data_source_id = source.data_source_id AND i.stream_name IS NULL
+			AND NOT EXISTS (SELECT FROM vektonn.shard_def d WHERE d.index_id = i.index_id)) THEN
 		RAISE EXCEPTION 'data source "%" version "%" has indices without a stream', $1, $2 USING ERRCODE = 'object_in_use',
 			HINT = 'Drop them with vektonn.drop_index and create them again when the source has its server.';
 	END IF;
@@ -285,8 +327,8 @@ BEGIN
 	UPDATE vektonn.data_source s SET server = source.server, topic = source.topic, owner = coalesce($5, s.owner),
 		description = coalesce($6, s.description) WHERE s.data_source_id = source.data_source_id;
 	IF moved THEN
-		PERFORM vektonn.alter_stream(i.stream_name, topic => source.topic, server => source.server)
-			FROM vektonn.index_def i WHERE i.data_source_id = source.data_source_id;
+		PERFORM vektonn.alter_stream(n, topic => source.topic, server => source.server)
+			FROM vektonn.index_def i, unnest(vektonn._stream_names(i)) n WHERE i.data_source_id = source.data_source_id;
 	END IF;
 END $$;
 COMMENT ON FUNCTION vektonn.alter_data_source(text, text, name, text, regrole, text) IS

@@ -103,7 +103,8 @@ CREATE FUNCTION vektonn._key(index vektonn.index_def) RETURNS text[]
 	RETURN index.id_attributes || ARRAY(SELECT a FROM unnest(index.shard_attributes) a WHERE a <> ALL (index.id_attributes));
 COMMENT ON FUNCTION vektonn._key(vektonn.index_def) IS 'the columns of an index''s key: its id attributes, and the shard attributes PostgreSQL wants in the key of a partitioned table';
 
-CREATE FUNCTION vektonn._create_table(index vektonn.index_def, source vektonn.data_source, table_schema name, table_name text, shards integer) RETURNS regclass
+CREATE FUNCTION vektonn._create_table(index vektonn.index_def, source vektonn.data_source, table_schema name, table_name text,
+	partition_by text, key text[]) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF table_schema IS NULL THEN
@@ -112,21 +113,16 @@ BEGIN
 	ELSIF octet_length(table_name) > 63 THEN
 		RAISE EXCEPTION 'table name "%" is too long', table_name USING ERRCODE = 'name_too_long', HINT = 'Say table_name => ''...''.';
 	END IF;
-	EXECUTE format('CREATE TABLE %I.%I (%s, %I %s(%s) NOT NULL, PRIMARY KEY (%s))%s', table_schema, table_name,
+	EXECUTE format('CREATE TABLE %I.%I (%s, %I %s(%s) NOT NULL%s)%s', table_schema, table_name,
 		(SELECT string_agg(format('%I %s NOT NULL', a.n, vektonn._sql_type(a.t)), ', ' ORDER BY a.o)
 			FROM unnest(source.attribute_names, source.attribute_types) WITH ORDINALITY a (n, t, o)),
 		index.vector_column, vektonn._vector_type(source), source.vector_dimension,
-		vektonn._quoted(vektonn._key(index)),
-		CASE WHEN index.shard_attributes <> '{}' THEN format(' PARTITION BY HASH (%s)', vektonn._quoted(index.shard_attributes)) END);
-	FOR shard IN 0 .. CASE WHEN index.shard_attributes = '{}' THEN -1 ELSE shards - 1 END LOOP
-		EXECUTE format('CREATE TABLE %I.%I PARTITION OF %I.%I FOR VALUES WITH (MODULUS %s, REMAINDER %s)', table_schema,
-			left(table_name, 55) || '_shard' || shard, table_schema, table_name, shards, shard);
-	END LOOP;
+		', PRIMARY KEY (' || vektonn._quoted(key) || ')', ' PARTITION BY ' || partition_by);
 	EXECUTE format('COMMENT ON TABLE %I.%I IS %L', table_schema, table_name,
 		format('vektonn index %s, version %s', index.name, index.version));
 	RETURN format('%I.%I', table_schema, table_name)::regclass;
 END $$;
-COMMENT ON FUNCTION vektonn._create_table(vektonn.index_def, vektonn.data_source, name, text, integer) IS 'makes the table of an index, and its shards';
+COMMENT ON FUNCTION vektonn._create_table(vektonn.index_def, vektonn.data_source, name, text, text, text[]) IS 'makes the table of an index';
 
 -- An existing table serves when its columns hold what the data source sends.
 CREATE FUNCTION vektonn._check_table(index vektonn.index_def, source vektonn.data_source) RETURNS void
@@ -191,11 +187,25 @@ CREATE FUNCTION vektonn._has_index(index vektonn.index_def, operator_class text)
 		= (SELECT array_agg(k ORDER BY k COLLATE "C") FROM unnest(index.split_attributes || index.vector_column::text) k));
 COMMENT ON FUNCTION vektonn._has_index(vektonn.index_def, text) IS 'whether the table has the vektonn index already';
 
+-- one_shard: of the topic's points only those that its CHECK constraint holds for.
+CREATE FUNCTION vektonn._create_index_stream(index vektonn.index_def, source vektonn.data_source, stream_name text, target regclass,
+	one_shard boolean, start text, on_error text, workers integer) RETURNS void
+	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT vektonn.create_stream($3, $4, source.server, source.topic, source.format, index.id_attributes,
+		coalesce($6, 'earliest'), coalesce($7, 'dead_letter'), coalesce($8, 1),
+		jsonb_strip_nulls(jsonb_build_object('columns', source.attribute_names || index.vector_column::text,
+			'permanent_columns', source.permanent_attributes, 'vector_column', index.vector_column,
+			'shard_constraint', CASE WHEN $5 THEN 'shard' END)));
+$$;
+COMMENT ON FUNCTION vektonn._create_index_stream(vektonn.index_def, vektonn.data_source, text, regclass, boolean, text, text, integer) IS
+	'makes the stream that feeds an index, or one shard of it';
+
 CREATE FUNCTION vektonn.create_index(index_name text, index_version text, data_source_name text, data_source_version text,
 	algorithm text DEFAULT 'L2', params jsonb DEFAULT '{}', id_attributes text[] DEFAULT NULL, split_attributes text[] DEFAULT '{}',
 	table_name text DEFAULT NULL, target regclass DEFAULT NULL, vector_column name DEFAULT 'vector',
 	start text DEFAULT 'earliest', on_error text DEFAULT 'dead_letter', workers integer DEFAULT 1,
-	table_schema name DEFAULT current_schema(), shard_attributes text[] DEFAULT '{}', shards integer DEFAULT NULL) RETURNS regclass
+	table_schema name DEFAULT current_schema(), shard_attributes text[] DEFAULT '{}', shards integer DEFAULT NULL,
+	shard_map jsonb DEFAULT NULL, shard text DEFAULT NULL) RETURNS regclass
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -203,6 +213,8 @@ DECLARE
 	source vektonn.data_source := vektonn._data_source($3, $4);
 	operator_class text;
 	with_options text;
+	map vektonn._shard[] := '{}';
+	mine vektonn._shard;
 BEGIN
 	PERFORM vektonn._require_owner(source.owner, format('data source "%s" version "%s"', $3, $4));
 	index.name := $1;
@@ -212,9 +224,12 @@ BEGIN
 	index.params := coalesce($6, '{}');
 	index.split_attributes := coalesce($8, '{}');
 	index.shard_attributes := coalesce($16, '{}');
-	IF (index.shard_attributes = '{}') <> ($17 IS NULL) OR $17 NOT BETWEEN 1 AND 1024 OR $17 IS NOT NULL AND $10 IS NOT NULL THEN
+	index.shard := $19;
+	IF (index.shard_attributes = '{}') <> ($17 IS NULL AND $18 IS NULL) OR $17 NOT BETWEEN 1 AND 1024
+			OR index.shard_attributes <> '{}' AND $10 IS NOT NULL THEN
 		RAISE EXCEPTION 'shard_attributes and shards belong together' USING ERRCODE = 'invalid_parameter_value',
-			DETAIL = 'An index has 1 to 1024 shards, in a table of its own.';
+			DETAIL = 'An index has 1 to 1024 shards, in a table of its own.',
+			HINT = 'Say how many shards of equal size there are with shards, or describe each with shard_map.';
 	END IF;
 	index.id_attributes := coalesce($7, (SELECT array_agg(p ORDER BY o) FROM unnest(source.permanent_attributes) WITH ORDINALITY u (p, o)
 		WHERE p <> ALL (index.split_attributes || coalesce($16, '{}'))), source.permanent_attributes);
@@ -225,8 +240,20 @@ BEGIN
 		RAISE EXCEPTION 'Index IndexId { Name = %, Version = % } already exists', $1, $2 USING ERRCODE = 'duplicate_object';
 	END IF;
 	index.created_table := $10 IS NULL;
-	IF index.created_table THEN
-		index.target := vektonn._create_table(index, source, $15, coalesce($9, vektonn._table_name($1, $2)), $17);
+	IF index.shard_attributes <> '{}' THEN
+		map := vektonn._shard_map(index, source, $17, $18);
+		index.shard_method := (map[1]).method;
+		index.shard_moduli := (map[1]).moduli;
+		mine := vektonn._shard_of_map(map, source, index.shard);
+	END IF;
+	IF mine.name IS NOT NULL THEN
+		-- One shard, on its node: a table of its own, which the index's key alone is the key of.
+		index.target := vektonn._create_table(index, source, $15, coalesce($9, vektonn._table_name($1, $2)), NULL, index.id_attributes);
+		EXECUTE format('ALTER TABLE %s ADD CONSTRAINT shard CHECK (%s)', index.target, mine.condition);
+	ELSIF index.created_table THEN
+		index.target := vektonn._create_table(index, source, $15, coalesce($9, vektonn._table_name($1, $2)),
+			vektonn._partition_by(index), CASE WHEN NOT vektonn._feeds_each_shard(map) THEN vektonn._key(index) END);
+		PERFORM vektonn._create_shard(index, source, shard_entry, map) FROM unnest(map) shard_entry;
 		PERFORM vektonn._copy_points(index, source);
 	ELSE
 		index.target := $10;
@@ -237,22 +264,23 @@ BEGIN
 		EXECUTE format('CREATE INDEX ON %s USING vektonn (%I @extschema@.%I%s)%s', index.target, index.vector_column, operator_class,
 			coalesce(', ' || vektonn._quoted(index.split_attributes), ''), with_options);
 	END IF;
-	IF source.server IS NOT NULL THEN
+	IF source.server IS NOT NULL AND NOT (mine.name IS NULL AND vektonn._feeds_each_shard(map)) THEN
 		index.stream_name := format('%s %s', $1, $2);
-		PERFORM vektonn.create_stream(index.stream_name, index.target, source.server, source.topic, source.format,
-			index.id_attributes, coalesce($12, 'earliest'), coalesce($13, 'dead_letter'), coalesce($14, 1),
-			jsonb_build_object('columns', source.attribute_names || index.vector_column::text,
-				'permanent_columns', source.permanent_attributes, 'vector_column', index.vector_column));
+		PERFORM vektonn._create_index_stream(index, source, index.stream_name, index.target, mine.name IS NOT NULL, $12, $13, $14);
 	END IF;
 	INSERT INTO vektonn.index_def (name, version, owner, data_source_id, target, vector_column, algorithm, metric, params,
-		id_attributes, split_attributes, shard_attributes, stream_name, is_current, created_table)
+		id_attributes, split_attributes, shard_attributes, shard_method, shard_moduli, shard, stream_name, is_current, created_table)
 	VALUES (index.name, index.version, (SELECT relowner FROM pg_class WHERE oid = index.target), index.data_source_id, index.target,
 		index.vector_column, index.algorithm, index.metric, index.params, index.id_attributes, index.split_attributes,
-		index.shard_attributes, index.stream_name,
-		NOT EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1 AND i.is_current), index.created_table);
+		index.shard_attributes, index.shard_method, index.shard_moduli, index.shard, index.stream_name,
+		NOT EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1 AND i.is_current), index.created_table)
+	RETURNING index_id INTO index.index_id;
+	IF $18 IS NOT NULL AND mine.name IS NULL THEN
+		PERFORM vektonn._note_shard(index, source, shard_entry, map, $12, $13, $14) FROM unnest(map) shard_entry;
+	END IF;
 	RETURN index.target;
 END $$;
-COMMENT ON FUNCTION vektonn.create_index(text, text, text, text, text, jsonb, text[], text[], text, regclass, name, text, text, integer, name, text[], integer) IS
+COMMENT ON FUNCTION vektonn.create_index(text, text, text, text, text, jsonb, text[], text[], text, regclass, name, text, text, integer, name, text[], integer, jsonb, text) IS
 	'makes an index of a data source: a table, or an existing one given as target, its vektonn index, and its stream';
 
 CREATE FUNCTION vektonn.drop_index(index_name text, index_version text, if_exists boolean DEFAULT false, keep_table boolean DEFAULT false) RETURNS void
@@ -274,9 +302,8 @@ BEGIN
 	IF index.created_table AND NOT coalesce($4, false) AND EXISTS (SELECT FROM pg_class WHERE oid = index.target) THEN
 		EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', index.target);
 	END IF;
-	IF index.stream_name IS NOT NULL THEN
-		PERFORM vektonn.drop_stream(index.stream_name, if_exists => true);
-	END IF;
+	PERFORM vektonn.drop_stream(n, if_exists => true) FROM unnest(vektonn._stream_names(index)) n;
+	PERFORM vektonn._drop_status_tables(index);
 	DELETE FROM vektonn.index_def i WHERE i.index_id = index.index_id;
 	IF EXISTS (SELECT FROM pg_class WHERE oid = index.current_view) THEN
 		EXECUTE format('DROP VIEW %s', index.current_view);
@@ -287,6 +314,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vektonn.drop_index(text, text, boolean, boolean) IS
 	'ends an index: its stream, its definition, and its table unless that was there before or is kept';
+
+CREATE FUNCTION vektonn._set_table_owner(target regclass, owner regrole) RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('ALTER %s %s OWNER TO %s', CASE (SELECT relkind FROM pg_class WHERE oid = target) WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+		target, owner);
+END $$;
+COMMENT ON FUNCTION vektonn._set_table_owner(regclass, regrole) IS 'gives a table, or foreign table, to another role';
 
 CREATE FUNCTION vektonn.alter_index(index_name text, index_version text, new_version text DEFAULT NULL,
 	new_owner regrole DEFAULT NULL, description text DEFAULT NULL) RETURNS void
@@ -301,15 +336,16 @@ BEGIN
 		IF EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1 AND i.version = $3 AND i.index_id <> index.index_id) THEN
 			RAISE EXCEPTION 'Index IndexId { Name = %, Version = % } already exists', $1, $3 USING ERRCODE = 'duplicate_object';
 		END IF;
-		IF index.stream_name IS NOT NULL THEN
-			PERFORM vektonn.alter_stream(index.stream_name, new_name => format('%s %s', $1, $3));
-		END IF;
+		PERFORM vektonn.alter_stream(n, new_name => format('%s %s', $1, $3) || substr(n, length(format('%s %s', $1, $2)) + 1))
+			FROM unnest(vektonn._stream_names(index)) n;
+		UPDATE vektonn.shard_def d SET stream_name = format('%s %s', $1, $3) || substr(d.stream_name, length(format('%s %s', $1, $2)) + 1)
+			WHERE d.index_id = index.index_id;
+		index.stream_name := CASE WHEN index.stream_name IS NOT NULL THEN format('%s %s', $1, $3) END;
 	END IF;
 	IF $4 IS NOT NULL THEN
-		EXECUTE format('ALTER TABLE %s OWNER TO %s', index.target, $4);
-		IF index.stream_name IS NOT NULL THEN
-			PERFORM vektonn.alter_stream(CASE WHEN $3 IS NULL THEN index.stream_name ELSE format('%s %s', $1, $3) END);
-		END IF;
+		PERFORM vektonn._set_table_owner(t, $4) FROM (SELECT index.target::oid UNION SELECT relid FROM pg_partition_tree(index.target)
+			UNION SELECT d.status_table::oid FROM vektonn.shard_def d WHERE d.index_id = index.index_id) x (t) WHERE t IS NOT NULL;
+		PERFORM vektonn.alter_stream(n) FROM unnest(vektonn._stream_names(index)) n;
 	END IF;
 	UPDATE vektonn.index_def i SET version = coalesce($3, i.version), owner = coalesce($4, i.owner),
 		stream_name = CASE WHEN i.stream_name IS NOT NULL THEN format('%s %s', $1, coalesce($3, i.version)) END,
@@ -367,7 +403,8 @@ CREATE VIEW vektonn.indices WITH (security_invoker = true) AS
 	SELECT i.name, i.version, i.is_current, s.name AS data_source_name, s.version AS data_source_version,
 		i.algorithm, i.params, i.id_attributes, i.split_attributes, i.shard_attributes,
 		CASE WHEN c.oid IS NOT NULL THEN i.target END AS target, i.vector_column, i.stream_name,
-		CASE WHEN c.oid IS NULL THEN 'table dropped' WHEN i.stream_name IS NULL THEN 'no stream' ELSE 'streaming' END AS source,
+		CASE WHEN c.oid IS NULL THEN 'table dropped' WHEN i.stream_name IS NOT NULL THEN 'streaming'
+			WHEN EXISTS (SELECT FROM vektonn.shard_def d WHERE d.index_id = i.index_id) THEN 'shards' ELSE 'no stream' END AS source, i.shard,
 		i.owner, i.description
 	FROM vektonn.index_def i JOIN vektonn.data_source s USING (data_source_id) LEFT JOIN pg_class c ON c.oid = i.target;
 COMMENT ON VIEW vektonn.indices IS 'indices; vektonn.stream_status has the state of their streams';

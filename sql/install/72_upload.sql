@@ -75,7 +75,7 @@ BEGIN
 	END;
 	IF $4 IS NOT NULL THEN
 		FOR index IN SELECT * FROM vektonn.index_def i WHERE i.data_source_id = source.data_source_id ORDER BY i.index_id LOOP
-			IF NOT vektonn.wait_for(index.stream_name, $4, offsets) THEN
+			IF NOT vektonn._wait_for_index(index, source, $4, offsets) THEN
 				RAISE EXCEPTION 'index "%" version "%" has not applied the upload in time', index.name, index.version
 					USING ERRCODE = 'query_canceled', DETAIL = format('Its topic holds it, up to the offsets %s.', offsets),
 					HINT = 'See vektonn.stream_status.';
@@ -115,13 +115,14 @@ CREATE FUNCTION vektonn.wait_for(index_name text, index_version text, offsets js
 #variable_conflict use_column
 DECLARE
 	index vektonn.index_def;
+	source vektonn.data_source;
 BEGIN
 	IF NOT EXISTS (SELECT FROM vektonn.index_def i WHERE i.name = $1) AND EXISTS (SELECT FROM vektonn.stream s WHERE s.stream_name = $1) THEN
 		RETURN vektonn.wait_for($1, $2::interval, $3);
 	END IF;
 	index := vektonn._index($1, $2);
-	-- Without a stream, what was uploaded is there.
-	RETURN index.stream_name IS NULL OR vektonn.wait_for(index.stream_name, $4, $3);
+	SELECT * INTO source FROM vektonn.data_source s WHERE s.data_source_id = index.data_source_id;
+	RETURN vektonn._wait_for_index(index, source, $4, $3);
 END $$;
 COMMENT ON FUNCTION vektonn.wait_for(text, text, jsonb, interval) IS
 	'waits until an index has applied all its topic held at the call, or all before the given offsets; false: the time is up';

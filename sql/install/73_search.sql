@@ -3,7 +3,8 @@
 -- What a backend keeps of an index to search it: pieces of the statement, built here once.
 CREATE FUNCTION vektonn._search_definition(index_name text, index_version text,
 	OUT target oid, OUT dimension integer, OUT sparse boolean, OUT select_list text, OUT vector_column text,
-	OUT order_by text, OUT from_target text, OUT splits text[], OUT split_types text[], OUT vector_type oid) RETURNS record
+	OUT order_by text, OUT from_target text, OUT splits text[], OUT split_types text[], OUT vector_type oid,
+	OUT shards text[], OUT shard_before text[], OUT shard_behind text[]) RETURNS record
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -36,6 +37,9 @@ BEGIN
 				FROM unnest(source.attribute_names) WITH ORDINALITY u (n, o) GROUP BY 1) c));
 	SELECT coalesce(array_agg(a.n ORDER BY o), '{}'), coalesce(array_agg(a.t ORDER BY o), '{}') INTO splits, split_types
 		FROM unnest(source.attribute_names, source.attribute_types) WITH ORDINALITY a (n, t, o) WHERE a.n = ANY (index.split_attributes);
+	-- PostgreSQL leaves partitions by an expression out only where a query has that expression.
+	shards := CASE WHEN index.shard_method = 'farm' THEN index.shard_attributes ELSE '{}' END;
+	SELECT t.before, t.behind INTO shard_before, shard_behind FROM vektonn._farm_terms(index) t;
 END $$;
 COMMENT ON FUNCTION vektonn._search_definition(text, text) IS 'what searching an index needs to know of it';
 

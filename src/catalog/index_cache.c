@@ -140,11 +140,40 @@ index_def_splits(VkIndexDef *def, int names_column, int types_column)
 	}
 }
 
+/* The strings of an array of the row, kept with the definition. */
+static char **
+row_strings(VkIndexDef *def, int column, int *count)
+{
+	Datum	   *elements;
+	char	  **strings;
+
+	deconstruct_array(DatumGetArrayTypeP(row_datum(column)), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, NULL, count);
+	strings = MemoryContextAlloc(def->context, sizeof(char *) * (*count + 1));
+	for (int i = 0; i < *count; i++)
+		strings[i] = MemoryContextStrdup(def->context, TextDatumGetCString(elements[i]));
+	return strings;
+}
+
+static void
+index_def_shards(VkIndexDef *def, int attributes_column, int before_column, int behind_column)
+{
+	int			num_before;
+	int			num_behind;
+
+	def->shard_attributes = row_strings(def, attributes_column, &def->num_shard_terms);
+	def->shard_before = row_strings(def, before_column, &num_before);
+	def->shard_behind = row_strings(def, behind_column, &num_behind);
+	if (def->num_shard_terms > 0 && (num_before != def->num_shard_terms || num_behind != num_before))
+		elog(ERROR, "the shards of index \"%s\" are not as many as their terms", def->name);
+}
+
 /* Columns of the query below. */
 enum
 {
 	COLUMN_TARGET = 1, COLUMN_DIMENSION, COLUMN_SPARSE, COLUMN_SELECT, COLUMN_VECTOR,
-	COLUMN_ORDER, COLUMN_FROM, COLUMN_SPLITS, COLUMN_SPLIT_TYPES, COLUMN_VECTOR_TYPE
+	COLUMN_ORDER, COLUMN_FROM, COLUMN_SPLITS, COLUMN_SPLIT_TYPES, COLUMN_VECTOR_TYPE,
+	COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND
 };
 
 static VkIndexDef *
@@ -177,6 +206,7 @@ index_def_load(const char *name, const char *version)
 	def->order_by = MemoryContextStrdup(context, row_text(COLUMN_ORDER));
 	def->from = MemoryContextStrdup(context, row_text(COLUMN_FROM));
 	index_def_splits(def, COLUMN_SPLITS, COLUMN_SPLIT_TYPES);
+	index_def_shards(def, COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND);
 	return def;
 }
 
@@ -205,6 +235,58 @@ vk_index_def_get(const char *name, const char *version)
 	return def;
 }
 
+/* The parameter that gives a split attribute: $1 is the query, then come those filtered, in order; 0: none. */
+static int
+filter_parameter(const VkIndexDef *def, const char *attribute, uint32 filter)
+{
+	int			parameter = 1;
+
+	for (int i = 0; i < def->splits.num_attributes; i++)
+	{
+		if (!(filter & (1U << i)))
+			continue;
+		parameter++;
+		if (strcmp(def->splits.attributes[i].name, attribute) == 0)
+			return parameter;
+	}
+	return 0;
+}
+
+/*
+ * Where the filter gives all shard attributes of a table partitioned by an
+ * expression: that the row's is the filter's, so that one shard is asked.
+ */
+static void
+append_shard_condition(const VkIndexDef *def, StringInfo sql, uint32 filter)
+{
+	StringInfoData given;
+
+	for (int i = 0; i < def->num_shard_terms; i++)
+	{
+		if (filter_parameter(def, def->shard_attributes[i], filter) == 0)
+			return;
+	}
+	if (def->num_shard_terms == 0)
+		return;
+	initStringInfo(&given);
+	appendStringInfoString(sql, "AND (");
+	for (int i = 0; i < def->num_shard_terms; i++)
+	{
+		const char *glue = i ? " OPERATOR(pg_catalog.+) " : "";
+
+		appendStringInfo(sql, "%s%st.%s%s", glue, def->shard_before[i],
+						 quote_identifier(def->shard_attributes[i]), def->shard_behind[i]);
+		appendStringInfo(&given, "%s%s$%d%s", glue, def->shard_before[i],
+						 filter_parameter(def, def->shard_attributes[i], filter), def->shard_behind[i]);
+	}
+	appendStringInfo(sql, ") OPERATOR(pg_catalog.=) (%s) ", given.data);
+}
+
+/*
+ * The one place that decides how a shard is asked: by PostgreSQL's plan for
+ * the partitioned table, which merges what each partition or node returns in
+ * order.
+ */
 static SPIPlanPtr
 search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
 {
@@ -227,6 +309,7 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
 						 quote_identifier(def->splits.attributes[i].name), num_types);
 		glue = "AND";
 	}
+	append_shard_condition(def, &sql, filter);
 	appendStringInfo(&sql, "ORDER BY %s LIMIT %d", def->order_by, k);
 
 	plan = SPI_prepare_cursor(sql.data, num_types, types, CURSOR_OPT_GENERIC_PLAN);

@@ -38,6 +38,12 @@ typedef struct VkIndexDef
 	char	   *order_by;
 	char	   *from;			/* the target, qualified */
 	VkSource	splits;			/* only its attributes: the split attributes */
+	int			num_shard_terms;	/* 0: no shards by an expression */
+	char	  **shard_attributes;	/* in step: the terms whose sum is what
+									 * the */
+	char	  **shard_before;	/* table is partitioned by, each a shard
+								 * attribute */
+	char	  **shard_behind;	/* between two pieces of SQL */
 	VkSearchPlan plans[VK_PLANS_PER_INDEX];
 	int			next_plan;		/* to be replaced next */
 	bool		stale;
