@@ -12,6 +12,7 @@ Files by ending: .npy .fvecs .bvecs .fbin .u8bin .i8bin .u8 (raw, needs --dim) .
 """
 import argparse
 import gzip
+import io
 import json
 import os
 import sys
@@ -50,13 +51,22 @@ def read_vecs(content, dtype, path):
     if dim <= 0 or len(content) % size:
         raise DataError(f'{path}: {len(content)} bytes are not rows of {dim} elements')
     rows = np.frombuffer(content, np.uint8).reshape(-1, size)
+    other = np.flatnonzero(rows[:, :4].copy().view('<i4')[:, 0] != dim)
+    if len(other):
+        raise DataError(f'{path}: row {other[0]} does not have {dim} elements as the first has')
     return rows[:, 4:].copy().view(dtype).astype(np.float32)
+
+
+def header(content, dtype, count, path):
+    if len(content) < count * np.dtype(dtype).itemsize:
+        raise DataError(f'{path}: {len(content)} bytes are less than the header')
+    return [int(x) for x in np.frombuffer(content, dtype, count)]
 
 
 def read_bin(content, dtype, path):
     """fbin, u8bin, i8bin: int32 rows, int32 dimension, elements."""
-    rows, dim = (int(x) for x in np.frombuffer(content, '<i4', 2))
-    if len(content) != 8 + rows * dim * np.dtype(dtype).itemsize:
+    rows, dim = header(content, '<i4', 2, path)
+    if dim <= 0 or len(content) != 8 + rows * dim * np.dtype(dtype).itemsize:
         raise DataError(f'{path}: {len(content)} bytes are not {rows} rows of {dim} elements')
     return np.frombuffer(content, dtype, offset=8).reshape(rows, dim).astype(np.float32)
 
@@ -64,17 +74,31 @@ def read_bin(content, dtype, path):
 def read_csr(content, path):
     """int64 rows, columns, nnz; int64 indptr[rows + 1]; int32 indices[nnz]; float32 values[nnz]."""
     sparse = load_scipy()
-    rows, columns, nnz = (int(x) for x in np.frombuffer(content, '<i8', 3))
-    if len(content) != 24 + 8 * (rows + 1) + 8 * nnz:
+    rows, columns, nnz = header(content, '<i8', 3, path)
+    if rows < 0 or nnz < 0 or len(content) != 24 + 8 * (rows + 1) + 8 * nnz:
         raise DataError(f'{path}: {len(content)} bytes are not a CSR of {rows} rows, {nnz} values')
     indptr = np.frombuffer(content, '<i8', rows + 1, 24)
     at = 24 + 8 * (rows + 1)
     indices = np.frombuffer(content, '<i4', nnz, at)
     values = np.frombuffer(content, '<f4', nnz, at + 4 * nnz)
+    if indptr[0] != 0 or indptr[-1] != nnz or (np.diff(indptr) < 0).any():
+        raise DataError(f'{path}: the row pointers do not rise from 0 to {nnz}')
+    if nnz and not 0 <= indices.min() <= indices.max() < columns:
+        raise DataError(f'{path}: a column is not in 0..{columns - 1}')
     matrix = sparse.csr_matrix((values.copy(), indices.copy(), indptr.copy()), shape=(rows, columns))
     matrix.eliminate_zeros()
     matrix.sort_indices()
     return matrix
+
+
+def read_npy(content, path):
+    try:
+        matrix = np.load(io.BytesIO(content), allow_pickle=False)
+    except ValueError as error:
+        raise DataError(f'{path}: {error}') from None
+    if matrix.ndim != 2:
+        raise DataError(f'{path} has {matrix.ndim} dimensions, a matrix has two')
+    return matrix.astype(np.float32)
 
 
 def read_raw(content, dim, path):
@@ -96,11 +120,18 @@ def read_matrix(path, dim=None):
         'i8bin': lambda: read_bin(content, np.int8, path),
         'u8': lambda: read_raw(content, dim, path),
         'csr': lambda: read_csr(content, path),
-        'npy': lambda: np.load(path).astype(np.float32),
+        'npy': lambda: read_npy(content, path),
     }
     if ending not in readers:
         raise DataError(f'{path}: ending is none of ' + ', '.join(sorted(readers)))
     return readers[ending]()
+
+
+def open_hdf5(h5py, path):
+    try:
+        return h5py.File(path, 'r')
+    except OSError as error:
+        raise DataError(f'{path}: {error}') from None
 
 
 def read_hdf5(path):
@@ -109,7 +140,7 @@ def read_hdf5(path):
         import h5py
     except ImportError:
         raise DataError('HDF5 files need h5py: apt install python3-h5py') from None
-    with h5py.File(path, 'r') as file:
+    with open_hdf5(h5py, path) as file:
         for name in ('train', 'test'):
             if name not in file:
                 raise DataError(f'{path} has no data set "{name}"')

@@ -64,7 +64,7 @@ if [ -z "${PG_CONFIG:-}" ]; then
 	packages+=("postgresql-$PG" "postgresql-server-dev-$PG")
 fi
 if [ "${1:-test}" = test ]; then
-	packages+=(python3-psycopg python3-psycopg2 python3-asyncpg python3-numpy python3-scipy valgrind)
+	packages+=(python3-psycopg python3-psycopg2 python3-asyncpg python3-numpy python3-scipy python3-h5py valgrind)
 	# Only one release has the tool that 'make format' uses.
 	[ "$release" != 12 ] || packages+=(pg-bsd-indent)
 	# The real Kafka of the tests; any Java from 17 on and any Maven will do.

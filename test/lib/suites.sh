@@ -213,6 +213,7 @@ suite_demo() {
 
 # The benchmark on tiny data: every figure is there, and what is exact is right.
 suite_bench() {
+	run_counted bench datasets_test "$LOG_DIR/bench-datasets.log" /usr/bin/python3 "$SRC_DIR/bench/datasets_test.py"
 	run_counted bench smoke "$LOG_DIR/bench-smoke.log" "$SRC_DIR/bench/smoke"
 }
 
