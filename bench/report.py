@@ -81,7 +81,7 @@ def describe(run):
     machine = run['machine']
     systems = ', '.join(f'{name} {version}' for name, version in run['systems'].items())
     return (f"{run['date'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-            f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}, commit {run['commit']}. "
+            f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}, commit {run['commit'] or 'unknown'}. "
             f"Load average at the end: {machine['load_average']:.1f}.\n\n"
             + '\n'.join(f'- `{command}`' for command in run['commands']))
 

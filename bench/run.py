@@ -349,8 +349,11 @@ def machine():
 
 
 def write_results(run, found, path):
-    commit = subprocess.run(['git', '-C', server.TOP, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True,
-                            check=False).stdout.strip()
+    try:
+        commit = subprocess.run(['git', '-C', server.TOP, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True,
+                                check=False).stdout.strip()
+    except FileNotFoundError:
+        commit = ''
     result = {'date': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
               'command': ' '.join(['bench/run.py'] + sys.argv[1:]), 'commit': commit, 'machine': machine(),
               'server': server.describe_server(), 'systems': {system.name: system.version for system in found},
