@@ -42,6 +42,7 @@ DATA       := $(wildcard sql/upgrade/vektonn--*--*.sql)
 EXTRA_CLEAN = sql/vektonn--*.sql build
 
 # The entry points below must run where PostgreSQL is not installed yet.
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz soak \
                  format dist demo demo-psql demo-stop
@@ -53,8 +54,8 @@ include vektonn.mk
 not_built = -e "s/'[$$]libdir\/vektonn_$(1)', '[a-z_0-9]*'/'MODULE_PATHNAME', 'vk_not_built'/"
 WITHOUT   = $(if $(WITHOUT_BLAS),$(call not_built,blas)) $(if $(WITHOUT_YAML),$(call not_built,yaml)) \
 	$(if $(WITHOUT_KAFKA),$(call not_built,kafka) -e '/^CREATE FOREIGN DATA WRAPPER/s/ VALIDATOR .*/;/')
-$(SQL_SCRIPT): $(SQL_PIECES) vektonn.control .vk_list
-	cat $(SQL_PIECES) $(if $(strip $(WITHOUT)),| sed $(WITHOUT)) > $@
+$(SQL_SCRIPT): $(SQL_PIECES) sql/expand.awk vektonn.control .vk_list
+	for piece in $(SQL_PIECES); do awk -f sql/expand.awk $$piece || exit 1; done $(if $(strip $(WITHOUT)),| sed $(WITHOUT)) > $@
 
 # Kernels are compiled once per instruction set and chosen at run time; nothing
 # else is, so that the binary runs on every CPU of its architecture.  All of

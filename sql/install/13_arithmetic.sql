@@ -1,69 +1,41 @@
 -- Arithmetic of the dense types, element by element, and concatenation.
 
-CREATE FUNCTION @extschema@.vector_add(@extschema@.vector, @extschema@.vector) RETURNS @extschema@.vector
-	AS 'MODULE_PATHNAME', 'vk_vector_add' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.vector_add(@extschema@.vector, @extschema@.vector) IS 'implementation of + operator';
+--@ for TYPE
+--@   vector
+--@   halfvec
+--@ do
+CREATE FUNCTION @extschema@.{TYPE}_add(@extschema@.{TYPE}, @extschema@.{TYPE}) RETURNS @extschema@.{TYPE}
+	AS 'MODULE_PATHNAME', 'vk_{TYPE}_add' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.{TYPE}_add(@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'implementation of + operator';
 CREATE OPERATOR @extschema@.+ (
-	LEFTARG = @extschema@.vector, RIGHTARG = @extschema@.vector, FUNCTION = @extschema@.vector_add,
+	LEFTARG = @extschema@.{TYPE}, RIGHTARG = @extschema@.{TYPE}, FUNCTION = @extschema@.{TYPE}_add,
 	COMMUTATOR = OPERATOR(@extschema@.+)
 );
-COMMENT ON OPERATOR @extschema@.+ (@extschema@.vector, @extschema@.vector) IS 'sum of each pair of elements';
+COMMENT ON OPERATOR @extschema@.+ (@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'sum of each pair of elements';
 
-CREATE FUNCTION @extschema@.vector_sub(@extschema@.vector, @extschema@.vector) RETURNS @extschema@.vector
-	AS 'MODULE_PATHNAME', 'vk_vector_sub' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.vector_sub(@extschema@.vector, @extschema@.vector) IS 'implementation of - operator';
+CREATE FUNCTION @extschema@.{TYPE}_sub(@extschema@.{TYPE}, @extschema@.{TYPE}) RETURNS @extschema@.{TYPE}
+	AS 'MODULE_PATHNAME', 'vk_{TYPE}_sub' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.{TYPE}_sub(@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'implementation of - operator';
 CREATE OPERATOR @extschema@.- (
-	LEFTARG = @extschema@.vector, RIGHTARG = @extschema@.vector, FUNCTION = @extschema@.vector_sub
+	LEFTARG = @extschema@.{TYPE}, RIGHTARG = @extschema@.{TYPE}, FUNCTION = @extschema@.{TYPE}_sub
 );
-COMMENT ON OPERATOR @extschema@.- (@extschema@.vector, @extschema@.vector) IS 'difference of each pair of elements';
+COMMENT ON OPERATOR @extschema@.- (@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'difference of each pair of elements';
 
-CREATE FUNCTION @extschema@.vector_mul(@extschema@.vector, @extschema@.vector) RETURNS @extschema@.vector
-	AS 'MODULE_PATHNAME', 'vk_vector_mul' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.vector_mul(@extschema@.vector, @extschema@.vector) IS 'implementation of * operator';
+CREATE FUNCTION @extschema@.{TYPE}_mul(@extschema@.{TYPE}, @extschema@.{TYPE}) RETURNS @extschema@.{TYPE}
+	AS 'MODULE_PATHNAME', 'vk_{TYPE}_mul' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.{TYPE}_mul(@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'implementation of * operator';
 CREATE OPERATOR @extschema@.* (
-	LEFTARG = @extschema@.vector, RIGHTARG = @extschema@.vector, FUNCTION = @extschema@.vector_mul,
+	LEFTARG = @extschema@.{TYPE}, RIGHTARG = @extschema@.{TYPE}, FUNCTION = @extschema@.{TYPE}_mul,
 	COMMUTATOR = OPERATOR(@extschema@.*)
 );
-COMMENT ON OPERATOR @extschema@.* (@extschema@.vector, @extschema@.vector) IS 'product of each pair of elements';
+COMMENT ON OPERATOR @extschema@.* (@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'product of each pair of elements';
 
-CREATE FUNCTION @extschema@.vector_concat(@extschema@.vector, @extschema@.vector) RETURNS @extschema@.vector
-	AS 'MODULE_PATHNAME', 'vk_vector_concat' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.vector_concat(@extschema@.vector, @extschema@.vector) IS 'implementation of || operator';
+CREATE FUNCTION @extschema@.{TYPE}_concat(@extschema@.{TYPE}, @extschema@.{TYPE}) RETURNS @extschema@.{TYPE}
+	AS 'MODULE_PATHNAME', 'vk_{TYPE}_concat' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.{TYPE}_concat(@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'implementation of || operator';
 CREATE OPERATOR @extschema@.|| (
-	LEFTARG = @extschema@.vector, RIGHTARG = @extschema@.vector, FUNCTION = @extschema@.vector_concat
+	LEFTARG = @extschema@.{TYPE}, RIGHTARG = @extschema@.{TYPE}, FUNCTION = @extschema@.{TYPE}_concat
 );
-COMMENT ON OPERATOR @extschema@.|| (@extschema@.vector, @extschema@.vector) IS 'the elements of both, one after the other';
+COMMENT ON OPERATOR @extschema@.|| (@extschema@.{TYPE}, @extschema@.{TYPE}) IS 'the elements of both, one after the other';
 
-CREATE FUNCTION @extschema@.halfvec_add(@extschema@.halfvec, @extschema@.halfvec) RETURNS @extschema@.halfvec
-	AS 'MODULE_PATHNAME', 'vk_halfvec_add' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.halfvec_add(@extschema@.halfvec, @extschema@.halfvec) IS 'implementation of + operator';
-CREATE OPERATOR @extschema@.+ (
-	LEFTARG = @extschema@.halfvec, RIGHTARG = @extschema@.halfvec, FUNCTION = @extschema@.halfvec_add,
-	COMMUTATOR = OPERATOR(@extschema@.+)
-);
-COMMENT ON OPERATOR @extschema@.+ (@extschema@.halfvec, @extschema@.halfvec) IS 'sum of each pair of elements';
-
-CREATE FUNCTION @extschema@.halfvec_sub(@extschema@.halfvec, @extschema@.halfvec) RETURNS @extschema@.halfvec
-	AS 'MODULE_PATHNAME', 'vk_halfvec_sub' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.halfvec_sub(@extschema@.halfvec, @extschema@.halfvec) IS 'implementation of - operator';
-CREATE OPERATOR @extschema@.- (
-	LEFTARG = @extschema@.halfvec, RIGHTARG = @extschema@.halfvec, FUNCTION = @extschema@.halfvec_sub
-);
-COMMENT ON OPERATOR @extschema@.- (@extschema@.halfvec, @extschema@.halfvec) IS 'difference of each pair of elements';
-
-CREATE FUNCTION @extschema@.halfvec_mul(@extschema@.halfvec, @extschema@.halfvec) RETURNS @extschema@.halfvec
-	AS 'MODULE_PATHNAME', 'vk_halfvec_mul' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.halfvec_mul(@extschema@.halfvec, @extschema@.halfvec) IS 'implementation of * operator';
-CREATE OPERATOR @extschema@.* (
-	LEFTARG = @extschema@.halfvec, RIGHTARG = @extschema@.halfvec, FUNCTION = @extschema@.halfvec_mul,
-	COMMUTATOR = OPERATOR(@extschema@.*)
-);
-COMMENT ON OPERATOR @extschema@.* (@extschema@.halfvec, @extschema@.halfvec) IS 'product of each pair of elements';
-
-CREATE FUNCTION @extschema@.halfvec_concat(@extschema@.halfvec, @extschema@.halfvec) RETURNS @extschema@.halfvec
-	AS 'MODULE_PATHNAME', 'vk_halfvec_concat' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.halfvec_concat(@extschema@.halfvec, @extschema@.halfvec) IS 'implementation of || operator';
-CREATE OPERATOR @extschema@.|| (
-	LEFTARG = @extschema@.halfvec, RIGHTARG = @extschema@.halfvec, FUNCTION = @extschema@.halfvec_concat
-);
-COMMENT ON OPERATOR @extschema@.|| (@extschema@.halfvec, @extschema@.halfvec) IS 'the elements of both, one after the other';
+--@ done
