@@ -4,13 +4,14 @@
 CREATE FUNCTION vektonn._search_definition(index_name text, index_version text,
 	OUT target oid, OUT dimension integer, OUT sparse boolean, OUT select_list text, OUT vector_column text,
 	OUT order_by text, OUT from_target text, OUT splits text[], OUT split_types text[], OUT vector_type oid,
-	OUT shards text[], OUT shard_before text[], OUT shard_behind text[]) RETURNS record
+	OUT shards text[], OUT shard_before text[], OUT shard_behind text[], OUT batch_index oid, OUT batch_select text) RETURNS record
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	index vektonn.index_def := vektonn._index($1, $2);
 	source vektonn.data_source;
 	operator text;
+	attributes text;
 BEGIN
 	SELECT * INTO source FROM vektonn.data_source s WHERE s.data_source_id = index.data_source_id;
 	IF NOT EXISTS (SELECT FROM pg_class WHERE oid = index.target) THEN
@@ -27,14 +28,23 @@ BEGIN
 		WHEN 'cosine' THEN '<=>' WHEN 'l1' THEN '<+>' ELSE '<%>' END);
 	order_by := format('%s %s $1', vector_column, operator);
 	-- Upstream's distances; the plain names report what their operator does.
-	select_list := format('%s, %s', CASE index.algorithm
-			WHEN 'FaissIndex.L2' THEN format('@extschema@.l2_squared_distance(%s, $1)', vector_column)
-			WHEN 'FaissIndex.IP' THEN format('@extschema@.inner_product(%s, $1)', vector_column)
-			ELSE order_by END,
-		-- A function takes at most 100 arguments.
-		(SELECT string_agg(chunk, ' OPERATOR(pg_catalog.||) ' ORDER BY number) FROM (
-			SELECT (o - 1) / 50 AS number, format('pg_catalog.jsonb_build_object(%s)', string_agg(format('%L::text, t.%I', n, n), ', ' ORDER BY o)) AS chunk
-				FROM unnest(source.attribute_names) WITH ORDINALITY u (n, o) GROUP BY 1) c));
+	select_list := CASE index.algorithm
+		WHEN 'FaissIndex.L2' THEN format('@extschema@.l2_squared_distance(%s, $1)', vector_column)
+		WHEN 'FaissIndex.IP' THEN format('@extschema@.inner_product(%s, $1)', vector_column)
+		ELSE order_by END;
+	-- A function takes at most 100 arguments.
+	attributes := (SELECT string_agg(chunk, ' OPERATOR(pg_catalog.||) ' ORDER BY number) FROM (
+		SELECT (o - 1) / 50 AS number, format('pg_catalog.jsonb_build_object(%s)', string_agg(format('%L::text, t.%I', n, n), ', ' ORDER BY o)) AS chunk
+			FROM unnest(source.attribute_names) WITH ORDINALITY u (n, o) GROUP BY 1) c);
+	batch_select := format('%s, %s', replace(select_list, '$1', 'u.query'), attributes);
+	select_list := format('%s, %s', select_list, attributes);
+	-- Whose rows one pass finds for many queries: of dense vectors, exact, in one table.
+	batch_index := (SELECT min(i.indexrelid::oid::bigint)::oid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+		JOIN pg_opclass o ON o.oid = i.indclass[0] JOIN pg_attribute a ON a.attrelid = index.target AND a.attnum = i.indkey[0]
+		WHERE i.indrelid = index.target AND m.amname = 'vektonn' AND c.relkind = 'i' AND i.indpred IS NULL AND i.indexprs IS NULL
+			AND a.attname = index.vector_column AND o.opcname = 'vector_' || index.metric || '_ops'
+			AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) p WHERE p.option_name = 'algorithm' AND p.option_value <> 'flat')
+			AND index.split_attributes <@ ARRAY(SELECT s.attname::text FROM pg_attribute s WHERE s.attrelid = index.target AND s.attnum = ANY (i.indkey)));
 	SELECT coalesce(array_agg(a.n ORDER BY o), '{}'), coalesce(array_agg(a.t ORDER BY o), '{}') INTO splits, split_types
 		FROM unnest(source.attribute_names, source.attribute_types) WITH ORDINALITY a (n, t, o) WHERE a.n = ANY (index.split_attributes);
 	-- PostgreSQL leaves partitions by an expression out only where a query has that expression.

@@ -16,7 +16,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/array.h"
@@ -25,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "catalog/index_cache.h"
@@ -173,7 +176,7 @@ enum
 {
 	COLUMN_TARGET = 1, COLUMN_DIMENSION, COLUMN_SPARSE, COLUMN_SELECT, COLUMN_VECTOR,
 	COLUMN_ORDER, COLUMN_FROM, COLUMN_SPLITS, COLUMN_SPLIT_TYPES, COLUMN_VECTOR_TYPE,
-	COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND
+	COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND, COLUMN_BATCH_INDEX, COLUMN_BATCH_SELECT
 };
 
 static VkIndexDef *
@@ -205,6 +208,8 @@ index_def_load(const char *name, const char *version)
 	def->vector_column = MemoryContextStrdup(context, row_text(COLUMN_VECTOR));
 	def->order_by = MemoryContextStrdup(context, row_text(COLUMN_ORDER));
 	def->from = MemoryContextStrdup(context, row_text(COLUMN_FROM));
+	def->batch_index = DatumGetObjectId(row_datum(COLUMN_BATCH_INDEX));
+	def->batch_select = MemoryContextStrdup(context, row_text(COLUMN_BATCH_SELECT));
 	index_def_splits(def, COLUMN_SPLITS, COLUMN_SPLIT_TYPES);
 	index_def_shards(def, COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND);
 	return def;
@@ -287,30 +292,67 @@ append_shard_condition(const VkIndexDef *def, StringInfo sql, uint32 filter)
  * the partitioned table, which merges what each partition or node returns in
  * order.
  */
-static SPIPlanPtr
-search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
+static void
+append_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
 {
-	StringInfoData sql;
-	Oid			types[1 + VK_MAX_SPLIT_ATTRIBUTES];
-	int			num_types = 0;
+	int			parameter = 1;
 	const char *glue = "WHERE";
-	SPIPlanPtr	plan;
 
-	initStringInfo(&sql);
-	types[num_types++] = def->vector_type;
-	appendStringInfo(&sql, "SELECT %s, %s FROM %s t ", def->select_list,
+	appendStringInfo(sql, "SELECT %s, %s FROM %s t ", def->select_list,
 					 vectors ? def->vector_column : "NULL", def->from);
 	for (int i = 0; i < def->splits.num_attributes; i++)
 	{
 		if (!(filter & (1U << i)))
 			continue;
-		types[num_types++] = vk_attribute_types[def->splits.attributes[i].type].typid;
-		appendStringInfo(&sql, "%s t.%s OPERATOR(pg_catalog.=) $%d ", glue,
-						 quote_identifier(def->splits.attributes[i].name), num_types);
+		appendStringInfo(sql, "%s t.%s OPERATOR(pg_catalog.=) $%d ", glue,
+						 quote_identifier(def->splits.attributes[i].name), ++parameter);
 		glue = "AND";
 	}
-	append_shard_condition(def, &sql, filter);
-	appendStringInfo(&sql, "ORDER BY %s LIMIT %d", def->order_by, k);
+	append_shard_condition(def, sql, filter);
+	appendStringInfo(sql, "ORDER BY %s LIMIT %d", def->order_by, k);
+}
+
+/* One pass over the index for all queries, which are unnested again for the distances. */
+static void
+append_batch_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
+{
+	int			parameter = 1;
+
+	appendStringInfo(sql, "SELECT %s, %s, k.query_number FROM vektonn.knn(%u, $1, %d",
+					 def->batch_select, vectors ? def->vector_column : "NULL", def->batch_index, k);
+	for (int i = 0; i < def->splits.num_attributes; i++)
+	{
+		if (!(filter & (1U << i)))
+			continue;
+		appendStringInfo(sql, "%s%s, $%d", parameter == 1 ? ", pg_catalog.jsonb_build_object(" : ", ",
+						 quote_literal_cstr(def->splits.attributes[i].name), parameter + 1);
+		parameter++;
+	}
+	appendStringInfo(sql, "%s) k JOIN pg_catalog.unnest($1) WITH ORDINALITY u (query, number)"
+					 " ON u.number OPERATOR(pg_catalog.=) k.query_number"
+					 " JOIN %s t ON t.ctid OPERATOR(pg_catalog.=) k.ctid ORDER BY k.query_number, k.rank",
+					 parameter > 1 ? ")" : "", def->from);
+}
+
+static SPIPlanPtr
+search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind)
+{
+	StringInfoData sql;
+	Oid			types[1 + VK_MAX_SPLIT_ATTRIBUTES];
+	int			num_types = 0;
+	SPIPlanPtr	plan;
+
+	initStringInfo(&sql);
+	types[num_types++] = kind == VK_SEARCH_BATCH ? get_array_type(def->vector_type) : def->vector_type;
+	for (int i = 0; i < def->splits.num_attributes; i++)
+	{
+		if (filter & (1U << i))
+			types[num_types++] = vk_attribute_types[def->splits.attributes[i].type].typid;
+	}
+	if (kind == VK_SEARCH_BATCH)
+		append_batch_search(def, &sql, k, filter, vectors);
+	else
+		append_search(def, &sql, k, filter, vectors);
 
 	plan = SPI_prepare_cursor(sql.data, num_types, types, CURSOR_OPT_GENERIC_PLAN);
 	if (!plan)
@@ -319,8 +361,35 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors)
 	return plan;
 }
 
+/*
+ * What vektonn.knn refuses is searched one by one.  So is what it might see
+ * otherwise: a float's JSON depends on extra_float_digits.
+ */
+bool
+vk_index_def_batch_possible(const VkIndexDef *def, uint32 filter)
+{
+	HeapTuple	tuple;
+	bool		possible;
+
+	for (int i = 0; i < def->splits.num_attributes; i++)
+	{
+		if ((filter & (1U << i)) && def->splits.attributes[i].type == VK_ATTRIBUTE_FLOAT64)
+			return false;
+	}
+	if (!OidIsValid(def->batch_index) || check_enable_rls(def->target, InvalidOid, true) == RLS_ENABLED)
+		return false;
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(def->batch_index));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	possible = ((Form_pg_index) GETSTRUCT(tuple))->indisvalid &&
+		((Form_pg_index) GETSTRUCT(tuple))->indisready &&
+		!((Form_pg_index) GETSTRUCT(tuple))->indcheckxmin;
+	ReleaseSysCache(tuple);
+	return possible;
+}
+
 SPIPlanPtr
-vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors)
+vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind)
 {
 	VkSearchPlan *slot;
 	SPIPlanPtr	plan;
@@ -328,17 +397,17 @@ vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors)
 	for (int i = 0; i < VK_PLANS_PER_INDEX; i++)
 	{
 		slot = &def->plans[i];
-		if (slot->plan && slot->k == k && slot->filter == filter && slot->vectors == vectors)
+		if (slot->plan && slot->k == k && slot->filter == filter && slot->vectors == vectors && slot->kind == kind)
 			return slot->plan;
 	}
-	plan = search_plan_prepare(def, k, filter, vectors);
+	plan = search_plan_prepare(def, k, filter, vectors, kind);
 	slot = &def->plans[def->next_plan];
 	def->next_plan = (def->next_plan + 1) % VK_PLANS_PER_INDEX;
 	if (slot->plan)
 		SPI_freeplan(slot->plan);
 	*slot = (VkSearchPlan)
 	{
-		.plan = plan,.k = k,.filter = filter,.vectors = vectors
+		.plan = plan,.k = k,.filter = filter,.vectors = vectors,.kind = kind
 	};
 	return plan;
 }

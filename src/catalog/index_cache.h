@@ -13,6 +13,13 @@
 
 #define VK_MAX_SPLIT_ATTRIBUTES 31
 
+/* $1 of a search's statement: one query vector, or an array of them. */
+typedef enum VkSearchKind
+{
+	VK_SEARCH_ONE,
+	VK_SEARCH_BATCH
+} VkSearchKind;
+
 /* One prepared search: of a k, a set of filtered split attributes, with or without vectors. */
 typedef struct VkSearchPlan
 {
@@ -20,6 +27,7 @@ typedef struct VkSearchPlan
 	int			k;
 	uint32		filter;			/* bit i: split attribute i is given */
 	bool		vectors;
+	VkSearchKind kind;
 } VkSearchPlan;
 
 #define VK_PLANS_PER_INDEX	16
@@ -37,6 +45,9 @@ typedef struct VkIndexDef
 	char	   *vector_column;	/* quoted */
 	char	   *order_by;
 	char	   *from;			/* the target, qualified */
+	Oid			batch_index;	/* may answer many queries in one pass;
+								 * InvalidOid: none */
+	char	   *batch_select;	/* as select_list, where u.query is the query */
 	VkSource	splits;			/* only its attributes: the split attributes */
 	int			num_shard_terms;	/* 0: no shards by an expression */
 	char	  **shard_attributes;	/* in step: the terms whose sum is what
@@ -56,7 +67,13 @@ typedef struct VkIndexDef
  */
 extern VkIndexDef *vk_index_def_get(const char *name, const char *version);
 
-/* The plan of a search, prepared now or kept from before. */
-extern SPIPlanPtr vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors);
+/*
+ * The plan of a search, prepared now or kept from before.  Its columns are
+ * distance, attributes, vector and, of a batch, the number of the query.
+ */
+extern SPIPlanPtr vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind);
+
+/* Whether the caller's batch with that filter can be searched in one pass, now. */
+extern bool vk_index_def_batch_possible(const VkIndexDef *def, uint32 filter);
 
 #endif							/* VK_INDEX_CACHE_H */
