@@ -46,7 +46,15 @@ SELECT vektonn.import_config('data-sources/X/1.yaml', 'shardersByAttributeKey: {
 SELECT vektonn.import_config('indices/X/1.yaml', 'dataSourceId: {name: QuickStart.Source, version: 1.0}
 indexAlgorithm: {type: FaissIndex.IP, params: {Hnsw_M: 16}}
 idAttributes: [id]');
-SELECT vektonn.import_config('indices/X/1.yaml', 'shardsById: {A: {shardsByAttributeKey: {Id: {numberOfShards: 2, shardValues: [0]}}}}');
+SELECT vektonn.import_config('indices/X/1.yaml', 'shardsById: {A: {}, B: ~}');
+SELECT vektonn.import_config('indices/X/1.yaml', 'shardsById: {A: {}}', shard_servers => '{"B": {"server": "b"}}');
+-- the shards of a source without a topic are left out
+SET client_min_messages = notice;
+SELECT vektonn.import_config('indices/Sharded/1.yaml', 'dataSourceId: {name: QuickStart.Source, version: 1.0}
+indexAlgorithm: {type: FaissIndex.IP}
+idAttributes: [id]
+shardsById: {A: {shardsByAttributeKey: {id: {numberOfShards: 2, shardValues: [0]}}}, B: {shardsByAttributeKey: {id: {numberOfShards: 2, shardValues: [1]}}}}');
+SET client_min_messages = warning;
 SELECT vektonn._yaml(repeat('[', 40));
 SELECT vektonn._yaml(E'a: "1\\u00e9"\nb: [x, ''y z'', ~, null, "null", 1.0]\nc: {d: , e: {}}\n? f\n: |\n  text\n  more\n');
 SELECT vektonn._yaml(''), vektonn._yaml('--- 1'), vektonn._yaml('{}');

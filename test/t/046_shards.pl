@@ -45,20 +45,28 @@ my %options = map { $_ => sprintf '{"host": "%s", "port": "%d", "dbname": "postg
 $kafka->topic("Vektonn.$_-1", 1) foreach 'json', 'vektonn';
 
 # A source of each format, and an index of each kind of shards, beside one without.
-my %points = (Hash => 'json', List => 'json', Farm => 'vektonn');
 my %map = (
 	Hash => qq([{"server": "a", "options": $options{a}, "user_mapping": {}}, {"server": "b", "options": $options{b}, "user_mapping": {}}, {}]),
-	List => qq([{"name": "low", "values": [0, 1, 2], "server": "a"}, {"values": [3], "server": "b"}, {"name": "rest", "default": true}]),
-	Farm => qq([{"name": "ShardA", "shardsByAttributeKey": {"shop": {"numberOfShards": 6, "shardValues": [0, 2, 4]}}, "server": "a"},
-		{"name": "ShardB", "shardsByAttributeKey": {"shop": {"numberOfShards": 2, "shardValues": [1]}}, "server": "b"}]));
+	List => qq([{"name": "low", "values": [0, 1, 2], "server": "a"}, {"values": [3], "server": "b"}, {"name": "rest", "default": true}]));
 foreach my $format ('json', 'vektonn')
 {
 	sql(qq{SELECT vektonn.create_data_source('$format', '1', 2, '{"id": "Int64", "shop": "Int64", "lang": "String", "n": "Int64"}', '{id,shop,lang}', server => 'k', format => '$format')});
-	sql(qq{SELECT vektonn.create_index('Whole $format', '1', '$format', '1', 'L2', id_attributes => '{id}', split_attributes => '{lang,shop}', table_name => 'whole_$format')});
+	sql(qq{SELECT vektonn.create_index('Whole $format', '1', '$format', '1', 'FaissIndex.L2', id_attributes => '{id}', split_attributes => '{lang,shop}', table_name => 'whole_$format')});
 }
 foreach my $kind ('Hash', 'List', 'Farm')
 {
-	sql(qq{SELECT vektonn.create_index('$kind', '1', '$points{$kind}', '1', 'L2', id_attributes => '{id}', split_attributes => '{lang,shop}',
+	# This one as an existing deployment's configuration has it.
+	sql($kind eq 'Farm' ? q{SELECT vektonn.import_config('config/indices/Farm/1.yaml', $$
+dataSourceId: { name: vektonn, version: 1 }
+indexAlgorithm: { type: FaissIndex.L2 }
+idAttributes: ["id"]
+splitAttributes: ["lang", "shop"]
+shardsById:
+  ShardA:
+    shardsByAttributeKey: { shop: { numberOfShards: 6, shardValues: [0, 2, 4] } }
+  ShardB:
+    shardsByAttributeKey: { shop: { numberOfShards: 2, shardValues: [1] } }
+$$, shard_servers => '{"ShardA": {"server": "a"}, "ShardB": {"server": "b"}}')} : qq{SELECT vektonn.create_index('$kind', '1', 'json', '1', 'FaissIndex.L2', id_attributes => '{id}', split_attributes => '{lang,shop}',
 		table_name => '\L$kind\E', shard_attributes => '{shop}', shard_map => '$map{$kind}')});
 	foreach my $shard (split /\n/, sql(qq{SELECT server || '/' || shard FROM vektonn.shard_commands('$kind', '1')}))
 	{
@@ -107,7 +115,7 @@ sub same_everywhere
 	my $expected = join ', ', map { "$_ $model{$_}" } sort { $a <=> $b } keys %model;
 	foreach my $kind ('Whole json', 'Hash', 'List', 'Farm')
 	{
-		my $table = $kind eq 'Whole json' ? 'whole_json' : lc $kind;
+		my $table = { 'Whole json' => 'whole_json', Farm => 'farm_1' }->{$kind} // lc $kind;
 		is(sql(qq{SELECT vektonn.wait_for('$kind', '1', timeout => '180 s')}), 't', "$when: $kind has all");
 		is(sql(qq{SELECT string_agg(format('%s %s %s %s', id, shop, lang, n), ', ' ORDER BY id, shop) FROM $table}), $expected, "$when: $kind: no orphan, nothing lost");
 		next if $kind eq 'Whole json';
@@ -129,7 +137,7 @@ foreach my $server ('a', 'b')
 	is($node{$server}->safe_psql('postgres', q{SELECT count(*) > 0 FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 5)}), 't', "and is searched there");
 }
 is($node{a}->safe_psql('postgres', q{SELECT bool_and(shop IN (0, 1, 2)) FROM list}), 't', 'by value');
-is($node{a}->safe_psql('postgres', q{SELECT bool_and(vektonn.farm_hash(shop) % 6 IN (0, 2, 4)) FROM farm}), 't', 'by hash');
+is($node{a}->safe_psql('postgres', q{SELECT bool_and(vektonn.farm_hash(shop) % 6 IN (0, 2, 4)) FROM farm_1}), 't', 'by hash');
 is($node{a}->safe_psql('postgres', q{SELECT count(DISTINCT next_offset) FROM vektonn.stream_status WHERE topic = 'Vektonn.json-1'}), '1', 'with offsets of its own');
 
 # How a search is planned.
