@@ -258,10 +258,11 @@ vk_sparse_segment_update(VkIndex *index, VkStoreRef ref, const VkSparseSegment *
 
 		buffer = vk_page_read(index, block, VK_SPARSE_LIST, ref.split_id,
 							  BUFFER_LOCK_EXCLUSIVE);
+		list = (VkSparseList *) VkPageData(BufferGetPage(buffer));
+		check_segments(index, buffer, list->segments, list->count, VK_SPARSE_LIST_SEGMENTS);
 		vk_edit_start(&edit, index);
 		page = vk_edit_copy(&edit, buffer);
 		list = (VkSparseList *) VkPageData(page);
-		check_segments(index, buffer, list->segments, list->count, VK_SPARSE_LIST_SEGMENTS);
 		block = VkPageGetOpaque(page)->next;
 		if (update_array(list->segments, &list->count, segment))
 			block = InvalidBlockNumber;
