@@ -13,6 +13,25 @@
 /* A segment or log of which more than this part is dead is written anew. */
 #define VK_SPARSE_DEAD_PART		5
 
+/*
+ * Records of which more than this part of the pages is waste are written
+ * anew.  Records on one page waste up to a fifth of it, see VK_SPARSE_SPAN.
+ */
+#define VK_SPARSE_WASTE_PART	4
+
+/*
+ * An insert merges at most as much as so many full logs: it makes three more
+ * levels of segments, each four times as large as the one before, and leaves
+ * larger ones to VACUUM.
+ */
+#define VK_SPARSE_MERGE_LOGS	24
+
+/* Where VACUUM does not come, and there are so many segments, twice as much, and so on. */
+#define VK_SPARSE_MANY_SEGMENTS	32
+
+/* Whatever part of a split they are, so many rows may become one segment. */
+#define VK_SPARSE_MERGE_ROWS	4096
+
 /* A log this many times shorter than its limit is made a segment by VACUUM. */
 #define VK_SPARSE_VACUUM_PART	4
 
@@ -65,8 +84,8 @@ typedef struct VkSparseFetch
 {
 	VkIndex    *index;
 	uint32		split_id;
-	uint32		number;			/* of the segment or log */
-	int			kind;			/* FORWARD or LOG */
+	uint32		log;			/* the pages bear this number; 0: any */
+	uint32		stamp;			/* nor a later stamp than this */
 	Buffer		buffer;
 	BlockNumber block;			/* of buffer */
 	char	   *copy;			/* of a record on several pages */
@@ -82,11 +101,11 @@ typedef enum VkFetchResult
 {
 	VK_FETCH_OK,
 	VK_FETCH_GONE,				/* the page is of another segment by now */
-	VK_FETCH_INCOMPLETE			/* LOG: the record's end was never written */
+	VK_FETCH_INCOMPLETE			/* in a log: the record's end was never
+								 * written */
 } VkFetchResult;
 
-extern void vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id,
-								 uint32 number, int kind);
+extern void vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id);
 extern VkFetchResult vk_sparse_fetch(VkSparseFetch *fetch, BlockNumber block, int offset);
 extern void vk_sparse_fetch_decode(VkSparseFetch *fetch);
 extern void vk_sparse_fetch_release(VkSparseFetch *fetch);
@@ -171,6 +190,7 @@ extern Buffer vk_sparse_reader_chunk(VkSparseReader *reader, const VkSparseChunk
 									 const uint16 **offsets, const uint8 **codes);
 
 /* sparse_log.c */
+extern uint32 vk_sparse_log_pages(void);
 extern int64 vk_sparse_append(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 							  const VkSparsevec *vec);
 extern bool vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
@@ -182,6 +202,9 @@ typedef struct VkSparseBuilder VkSparseBuilder;
 extern VkSparseBuilder *vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory);
 extern void vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData * tid,
 								  const VkSparse *vec);
+extern void vk_sparse_builder_adopt(VkSparseBuilder *builder, const VkSparseRecord *record,
+									BlockNumber block, int offset, const VkSparse *vec);
+extern void vk_sparse_builder_adopt_page(VkSparseBuilder *builder, BlockNumber block);
 extern bool vk_sparse_builder_full(VkSparseBuilder *builder);
 extern void vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment);
 
@@ -193,17 +216,24 @@ typedef struct VkMergePolicy
 	int			fanin;			/* so many, with what they join */
 	int			larger;			/* each at most so many times as large as what
 								 * it joins */
+	bool		bounded;		/* no more than VK_SPARSE_MERGE_LOGS */
+	int			part;			/* no more than one in so many of the split's
+								 * rows, for the space it takes meanwhile */
 } VkMergePolicy;
 
 extern const VkMergePolicy vk_sparse_insert_policy;
 extern const VkMergePolicy vk_sparse_vacuum_policy; /* fewer segments, more
 													 * copying */
 
+extern BlockNumber *vk_sparse_read_blocks(VkIndex *index, VkStoreRef ref, BlockNumber block,
+										  int kind, uint32 number, int *count,
+										  BlockNumber *next);
+extern bool vk_sparse_is_wasteful(const VkSparseSegment *segment);
 extern void vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref);
 extern bool vk_sparse_merge_try_lock(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_merge_unlock(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_merge_log(VkIndex *index, VkStoreRef ref, VkMergePolicy policy);
-extern void vk_sparse_merge_segments(VkIndex *index, VkStoreRef ref,
+extern bool vk_sparse_merge_segments(VkIndex *index, VkStoreRef ref,
 									 VkMergePolicy policy);
 extern void vk_sparse_merge_compact(VkIndex *index, VkStoreRef ref);
 extern void vk_sparse_merge_cleanup(VkIndex *index, VkStoreRef ref);

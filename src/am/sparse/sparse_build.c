@@ -70,7 +70,8 @@ struct VkSparseBuilder
 	uint32		buckets[BUCKETS];
 	char	   *record;			/* of the longest document so far */
 	Size		record_size;
-	PageImage	forward;
+	PageImage	records;
+	VkBlockList holdings;		/* pages of records, adopted ones included */
 
 	/* while finishing */
 	VkSparseReader reader;
@@ -141,6 +142,8 @@ new_page(VkSparseBuilder *builder, int kind)
 	vk_edit_start(&edit, builder->index);
 	page = vk_edit_new(&edit, buffer, kind, builder->ref.split_id);
 	VkSparsePageGet(page)->number = builder->segment.number;
+	if (kind == VK_SPARSE_RECORDS)
+		VkSparsePageGet(page)->stamp = builder->segment.number;
 	VkPageSetUsed(page, sizeof(VkSparsePage));
 	at = vk_edit_page(&edit, list);
 	list_page = BufferGetPage(list);
@@ -151,7 +154,10 @@ new_page(VkSparseBuilder *builder, int kind)
 					   ((PageHeader) list_page)->pd_lower + sizeof(BlockNumber));
 	vk_edit_commit_release(&edit);
 	builder->blocks_free--;
-	builder->segment.pages++;
+	if (kind == VK_SPARSE_RECORDS)
+		vk_blocks_add(&builder->holdings, block);
+	else
+		builder->segment.pages++;
 	return block;
 }
 
@@ -170,6 +176,8 @@ write_page(VkSparseBuilder *builder, BlockNumber block, int kind, const void *by
 	page = vk_edit_new(&edit, buffer, kind, builder->ref.split_id);
 	VkSparsePageGet(page)->number = builder->segment.number;
 	VkSparsePageGet(page)->count = count;
+	if (kind == VK_SPARSE_RECORDS)
+		VkSparsePageGet(page)->stamp = builder->segment.number;
 	memcpy(VkSparsePageItems(page), bytes, length);
 	VkPageSetUsed(page, sizeof(VkSparsePage) + length);
 	VkPageGetOpaque(page)->next = next;
@@ -230,7 +238,7 @@ register_segment(VkSparseBuilder *builder)
 
 	segment->state = VK_SEGMENT_BUILDING;
 	segment->blocks = builder->blocks_last = BufferGetBlockNumber(buffer);
-	segment->root = InvalidBlockNumber;
+	segment->root = segment->holdings = InvalidBlockNumber;
 	segment->pages = 1;
 	builder->blocks_free = VK_SPARSE_BLOCKS_PER_PAGE;
 
@@ -272,7 +280,7 @@ vk_sparse_builder_begin(VkIndex *index, VkStoreRef ref, Size memory)
 	builder->irregular = palloc(sizeof(uint16) * VK_SPARSE_SEGMENT_DOCS);
 	while ((index->info.dim - 1) >> builder->bucket_shift >= BUCKETS)
 		builder->bucket_shift++;
-	builder->forward.block = builder->lists.block = InvalidBlockNumber;
+	builder->records.block = builder->lists.block = InvalidBlockNumber;
 	register_segment(builder);
 	MemoryContextSwitchTo(old);
 	return builder;
@@ -334,22 +342,22 @@ collect_elements(VkSparseBuilder *builder, uint32 document, const VkSparse *vec)
 	builder->nelements += vec->nnz;
 }
 
-/* Writes the record to the forward pages; sets where it begins. */
+/* Writes the record to pages of the segment; sets where it begins. */
 static void
 write_record(VkSparseBuilder *builder, const char *record, int length,
 			 VkSparseDocument *document)
 {
-	PageImage  *image = &builder->forward;
+	PageImage  *image = &builder->records;
 	int			room = image->block == InvalidBlockNumber ? 0 : VK_SPARSE_SPACE - image->used;
 
 	if (room < length &&
 		(length <= VK_SPARSE_SPAN || room < (int) sizeof(VkSparseRecord)))
 	{
-		image_end(builder, image, VK_SPARSE_FORWARD, InvalidBlockNumber);
-		image_begin(builder, image, VK_SPARSE_FORWARD);
+		image_end(builder, image, VK_SPARSE_RECORDS, InvalidBlockNumber);
+		image_begin(builder, image, VK_SPARSE_RECORDS);
 	}
 	document->block = image->block;
-	document->place = sizeof(VkSparsePage) + image->used;
+	document->place |= sizeof(VkSparsePage) + image->used;
 	image->count++;
 	for (int written = 0; written < length;)
 	{
@@ -360,9 +368,9 @@ write_record(VkSparseBuilder *builder, const char *record, int length,
 		written += piece;
 		if (written < length)
 		{
-			BlockNumber next = new_page(builder, VK_SPARSE_FORWARD);
+			BlockNumber next = new_page(builder, VK_SPARSE_RECORDS);
 
-			image_end(builder, image, VK_SPARSE_FORWARD, next);
+			image_end(builder, image, VK_SPARSE_RECORDS, next);
 			image->block = next;
 			image->used = image->count = 0;
 		}
@@ -378,20 +386,51 @@ grow_documents(VkSparseBuilder *builder)
 	builder->norms = repalloc(builder->norms, sizeof(float) * builder->allocated);
 }
 
+/*
+ * The entry of another document.  What it needs but its place is collected;
+ * `length` is that of its record.
+ */
+static VkSparseDocument *
+add_document(VkSparseBuilder *builder, const ItemPointerData * tid, const VkSparse *vec,
+			 uint32 length)
+{
+	VkMetric	metric = builder->index->info.metric;
+	VkSparseSegment *segment = &builder->segment;
+	VkSparseDocument *document;
+
+	CHECK_FOR_INTERRUPTS();
+	if (segment->documents >= VK_SPARSE_SEGMENT_DOCS)
+		elog(ERROR, "too many rows for one segment of split %u", builder->ref.split_id);
+	if (segment->documents == builder->allocated)
+		grow_documents(builder);
+	document = &builder->documents[segment->documents];
+	document->tid = *tid;
+	document->place = 0;
+	builder->norms[segment->documents] = 0;
+	if (vk_sparse_regular(metric, vec))
+	{
+		builder->norms[segment->documents] = vk_sparse_document_norm(metric, vec);
+		collect_elements(builder, segment->documents, vec);
+	}
+	else
+	{
+		document->place = VK_SPARSE_DOCUMENT_IRREGULAR;
+		builder->irregular[builder->nirregular++] = segment->documents;
+	}
+	segment->documents++;
+	segment->elements += vec->nnz;
+	segment->record_words += length / 4;
+	return document;
+}
+
 void
 vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData * tid,
 					  const VkSparse *vec)
 {
 	MemoryContext old = MemoryContextSwitchTo(builder->context);
-	VkMetric	metric = builder->index->info.metric;
 	uint32		length = vk_sparse_record_size(vec);
-	VkSparseDocument *document;
+	VkSparseDocument *document = add_document(builder, tid, vec, length);
 
-	CHECK_FOR_INTERRUPTS();
-	if (builder->segment.documents >= VK_SPARSE_SEGMENT_DOCS)
-		elog(ERROR, "too many rows for one segment of split %u", builder->ref.split_id);
-	if (builder->segment.documents == builder->allocated)
-		grow_documents(builder);
 	if (builder->record_size < length)
 	{
 		if (builder->record != NULL)
@@ -400,22 +439,33 @@ vk_sparse_builder_add(VkSparseBuilder *builder, const ItemPointerData * tid,
 		builder->record_size = length;
 	}
 	vk_sparse_record_encode(vec, builder->index->info.dim, tid, builder->record);
-	document = &builder->documents[builder->segment.documents];
-	document->tid = *tid;
 	write_record(builder, builder->record, length, document);
-	builder->norms[builder->segment.documents] = 0;
-	if (vk_sparse_regular(metric, vec))
-	{
-		builder->norms[builder->segment.documents] = vk_sparse_document_norm(metric, vec);
-		collect_elements(builder, builder->segment.documents, vec);
-	}
-	else
-	{
-		document->place |= VK_SPARSE_DOCUMENT_IRREGULAR;
-		builder->irregular[builder->nirregular++] = builder->segment.documents;
-	}
-	builder->segment.documents++;
-	builder->segment.elements += vec->nnz;
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Adds a document whose record stays where it is: in a page that the caller
+ * has the builder adopt as well.
+ */
+void
+vk_sparse_builder_adopt(VkSparseBuilder *builder, const VkSparseRecord *record,
+						BlockNumber block, int offset, const VkSparse *vec)
+{
+	MemoryContext old = MemoryContextSwitchTo(builder->context);
+	VkSparseDocument *document = add_document(builder, &record->tid, vec, record->length);
+
+	document->block = block;
+	document->place |= offset;
+	MemoryContextSwitchTo(old);
+}
+
+/* The segment will hold this page of records, and free it in the end. */
+void
+vk_sparse_builder_adopt_page(VkSparseBuilder *builder, BlockNumber block)
+{
+	MemoryContext old = MemoryContextSwitchTo(builder->context);
+
+	vk_blocks_add(&builder->holdings, block);
 	MemoryContextSwitchTo(old);
 }
 
@@ -754,8 +804,30 @@ open_self(VkSparseBuilder *builder)
 	reader->index = builder->index;
 	reader->split_id = builder->ref.split_id;
 	reader->number = builder->segment.number;
-	vk_sparse_fetch_init(&reader->fetch, builder->index, builder->ref.split_id,
-						 builder->segment.number, VK_SPARSE_FORWARD);
+	vk_sparse_fetch_init(&reader->fetch, builder->index, builder->ref.split_id);
+	reader->fetch.stamp = builder->segment.number;
+}
+
+/* Writes the list of the pages of records, from its last page to its first. */
+static void
+write_holdings(VkSparseBuilder *builder)
+{
+	const VkBlockList *holdings = &builder->holdings;
+	BlockNumber next = InvalidBlockNumber;
+	int			end = holdings->count;
+
+	while (end > 0)
+	{
+		int			first = (end - 1) / VK_SPARSE_BLOCKS_PER_PAGE * VK_SPARSE_BLOCKS_PER_PAGE;
+		BlockNumber block = new_page(builder, VK_SPARSE_HOLDINGS);
+
+		write_page(builder, block, VK_SPARSE_HOLDINGS, holdings->blocks + first,
+				   (end - first) * sizeof(BlockNumber), end - first, next);
+		next = block;
+		end = first;
+	}
+	builder->segment.holdings = next;
+	builder->segment.record_pages = holdings->count;
 }
 
 /*
@@ -768,7 +840,8 @@ vk_sparse_builder_finish(VkSparseBuilder *builder, VkSparseSegment *segment)
 	MemoryContext old = MemoryContextSwitchTo(builder->context);
 	VkSparseRoot root = {0};
 
-	image_end(builder, &builder->forward, VK_SPARSE_FORWARD, InvalidBlockNumber);
+	image_end(builder, &builder->records, VK_SPARSE_RECORDS, InvalidBlockNumber);
+	write_holdings(builder);
 	open_self(builder);
 	builder->slots = palloc(VK_SPARSE_SPACE);
 	builder->payload = palloc(VK_SPARSE_SPACE);

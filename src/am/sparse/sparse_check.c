@@ -30,9 +30,11 @@ typedef struct SegmentCheck
 	VkStoreRef	ref;
 	const VkSparseSegment *segment;
 	VkSparseReader *reader;
+	VkBlockList holdings;		/* blocks of RECORDS pages, sorted */
 	Fingerprint records;
 	Fingerprint lists;
 	uint32		terms;
+	uint32		words;			/* of records */
 } SegmentCheck;
 
 static void
@@ -57,7 +59,7 @@ check_log_pages(VkIndex *index, VkStoreRef ref, const VkSparseLog *log, VkCheck 
 
 	while (block != InvalidBlockNumber)
 	{
-		Buffer		buffer = vk_page_read(index, block, VK_SPARSE_LOG, ref.split_id,
+		Buffer		buffer = vk_page_read(index, block, VK_SPARSE_RECORDS, ref.split_id,
 										  BUFFER_LOCK_SHARE);
 		VkSparsePage *header = VkSparsePageGet(BufferGetPage(buffer));
 
@@ -204,6 +206,68 @@ add_record(SegmentCheck *state, uint32 number, const VkSparse *vec)
 	vk_sparse_reader_terms_release(state->reader);
 }
 
+static int
+compare_blocks(const void *a, const void *b)
+{
+	BlockNumber left = *(const BlockNumber *) a;
+	BlockNumber right = *(const BlockNumber *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* A page with a record is one the segment frees in the end. */
+static void
+check_held(SegmentCheck *state, BlockNumber block)
+{
+	if (state->holdings.count == 0 ||
+		bsearch(&block, state->holdings.blocks, state->holdings.count, sizeof(BlockNumber),
+				compare_blocks) == NULL)
+		vk_report_corruption(state->index->rel, block,
+							 "Segment %u has a record on the page, but does not hold it.",
+							 state->segment->number);
+}
+
+/* Visits the pages that hold the segment's records. */
+static void
+check_holdings(SegmentCheck *state)
+{
+	const VkSparseSegment *segment = state->segment;
+	BlockNumber list = segment->holdings;
+
+	while (list != InvalidBlockNumber)
+	{
+		int			count;
+		BlockNumber *blocks = vk_sparse_read_blocks(state->index, state->ref, list,
+													VK_SPARSE_HOLDINGS, segment->number,
+													&count, &list);
+
+		if (blocks == NULL)
+			vk_report_corruption(state->index->rel, list,
+								 "The page is not a list of segment %u.", segment->number);
+		for (int i = 0; i < count; i++)
+		{
+			Buffer		buffer = vk_page_read(state->index, blocks[i], VK_SPARSE_RECORDS,
+											  state->ref.split_id, BUFFER_LOCK_SHARE);
+
+			CHECK_FOR_INTERRUPTS();
+			if (VkSparsePageGet(BufferGetPage(buffer))->stamp > segment->number)
+				vk_report_corruption(state->index->rel, blocks[i],
+									 "The page was begun after segment %u, which holds it.",
+									 segment->number);
+			vk_page_release(buffer);
+			vk_check_page_seen(state->check, blocks[i]);
+			vk_blocks_add(&state->holdings, blocks[i]);
+		}
+		pfree(blocks);
+	}
+	if ((uint32) state->holdings.count != segment->record_pages)
+		vk_report_corruption(state->index->rel, state->ref.head,
+							 "Segment %u holds %d pages of records, and says %u.",
+							 segment->number, state->holdings.count, segment->record_pages);
+	if (state->holdings.count > 0)
+		qsort(state->holdings.blocks, state->holdings.count, sizeof(BlockNumber), compare_blocks);
+}
+
 static void
 check_document(SegmentCheck *state, uint32 number, float norm, uint32 *dead)
 {
@@ -218,6 +282,10 @@ check_document(SegmentCheck *state, uint32 number, float norm, uint32 *dead)
 		vk_report_corruption(state->index->rel, state->segment->root,
 							 "Document %u of segment %u leads to a page of another segment.",
 							 number, state->segment->number);
+	check_held(state, document.block);
+	if (reader->fetch.block != document.block)
+		check_held(state, reader->fetch.block);
+	state->words += reader->fetch.record->length / 4;
 	regular = vk_sparse_regular(metric, vec);
 	if (regular == ((document.place & VK_SPARSE_DOCUMENT_IRREGULAR) != 0))
 		vk_report_corruption(state->index->rel, document.block,
@@ -276,40 +344,39 @@ check_blocks(SegmentCheck *state)
 
 	while (list != InvalidBlockNumber)
 	{
-		Buffer		buffer = vk_sparse_page_try(state->index, list, VK_SPARSE_BLOCKS,
-												state->ref.split_id, state->segment->number,
-												BUFFER_LOCK_SHARE);
-		BlockNumber *blocks;
+		BlockNumber here = list;
 		int			count;
+		BlockNumber *blocks = vk_sparse_read_blocks(state->index, state->ref, here,
+													VK_SPARSE_BLOCKS, state->segment->number,
+													&count, &list);
 
-		if (!BufferIsValid(buffer))
+		if (blocks == NULL)
 			break;
-		vk_check_page_seen(state->check, list);
-		count = VkSparsePageGet(BufferGetPage(buffer))->count;
-		vk_sparse_page_limits(state->index, buffer, 0,
-							  sizeof(VkSparsePage) + count * sizeof(BlockNumber));
-		blocks = palloc(Max(1, count) * sizeof(BlockNumber));
-		memcpy(blocks, VkSparsePageItems(BufferGetPage(buffer)), count * sizeof(BlockNumber));
-		list = VkPageGetOpaque(BufferGetPage(buffer))->next;
-		vk_page_release(buffer);
-		pages += count + 1;
+		vk_check_page_seen(state->check, here);
+		pages++;
 		for (int i = 0; i < count && live; i++)
 		{
+			Buffer		buffer;
 			VkPageOpaque *opaque;
 			int			kind;
 
 			CHECK_FOR_INTERRUPTS();
-			vk_check_page_seen(state->check, blocks[i]);
 			buffer = vk_page_read_any(state->index, blocks[i], BUFFER_LOCK_SHARE);
 			opaque = VkPageGetOpaque(BufferGetPage(buffer));
 			kind = opaque->kind;
 			if (opaque->owner != state->ref.split_id ||
-				kind < VK_SPARSE_ROOT || kind > VK_SPARSE_POSTINGS ||
+				(kind != VK_SPARSE_RECORDS && kind < VK_SPARSE_ROOT) ||
+				kind > VK_SPARSE_POSTINGS ||
 				VkSparsePageGet(BufferGetPage(buffer))->number != state->segment->number)
 				vk_report_corruption(state->index->rel, blocks[i],
 									 "The page is not of segment %u, which lists it.",
 									 state->segment->number);
 			vk_page_release(buffer);
+			/* These are among the holdings. */
+			if (kind == VK_SPARSE_RECORDS)
+				continue;
+			vk_check_page_seen(state->check, blocks[i]);
+			pages++;
 			if (kind == VK_SPARSE_TERMS)
 				check_terms_page(state, blocks[i]);
 		}
@@ -344,7 +411,12 @@ check_segment(VkIndex *index, VkStoreRef ref, const VkSparseSegment *segment, Vk
 		vk_report_corruption(index->rel, ref.head,
 							 "Segment %u has %u pages and %u terms, and says otherwise.",
 							 segment->number, pages, state.terms);
+	check_holdings(&state);
 	check_documents(&state);
+	if (state.words != segment->record_words)
+		vk_report_corruption(index->rel, ref.head,
+							 "The records of segment %u have %u words, and it says %u.",
+							 segment->number, state.words, segment->record_words);
 	if (state.records.count != state.lists.count || state.records.sum != state.lists.sum)
 		vk_report_corruption(index->rel, segment->root,
 							 "The posting lists of segment %u are not those of its records.",

@@ -90,7 +90,7 @@ check_segments(VkIndex *index, Buffer buffer, const VkSparseSegment *segments,
 
 		if (segment->documents > VK_SPARSE_SEGMENT_DOCS ||
 			segment->dead > segment->documents ||
-			segment->state < VK_SEGMENT_BUILDING || segment->state > VK_SEGMENT_RETIRED)
+			segment->state < VK_SEGMENT_BUILDING || segment->state > VK_SEGMENT_MERGED)
 			vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
 								 "Descriptor of segment %u is damaged.", segment->number);
 	}
@@ -389,7 +389,7 @@ vk_sparse_stats(VkIndex *index, VkStoreRef ref, VkStoreStats *stats)
 			continue;
 		stats->pages += logs[i]->pages;
 		stats->rows += logs[i]->rows;
-		buffer = vk_sparse_page_try(index, logs[i]->last, VK_SPARSE_LOG, ref.split_id,
+		buffer = vk_sparse_page_try(index, logs[i]->last, VK_SPARSE_RECORDS, ref.split_id,
 									logs[i]->number, BUFFER_LOCK_SHARE);
 		if (BufferIsValid(buffer))
 		{
@@ -400,6 +400,8 @@ vk_sparse_stats(VkIndex *index, VkStoreRef ref, VkStoreStats *stats)
 	for (int i = 0; i < view.count; i++)
 	{
 		stats->pages += view.segments[i].pages;
+		if (view.segments[i].state != VK_SEGMENT_MERGED)
+			stats->pages += view.segments[i].record_pages;
 		if (view.segments[i].state == VK_SEGMENT_LIVE)
 			stats->rows += view.segments[i].documents - view.segments[i].dead;
 	}

@@ -69,7 +69,7 @@ append_to_last(VkIndex *index, VkStoreRef ref, const char *record, int length)
 	vk_page_release(buffer);
 	if (log.number == 0 || log.first == InvalidBlockNumber)
 		return APPEND_EXTEND;
-	buffer = vk_sparse_page_try(index, log.last, VK_SPARSE_LOG, ref.split_id,
+	buffer = vk_sparse_page_try(index, log.last, VK_SPARSE_RECORDS, ref.split_id,
 								log.number, BUFFER_LOCK_EXCLUSIVE);
 	if (!BufferIsValid(buffer))
 		return APPEND_AGAIN;
@@ -118,7 +118,7 @@ add_page(VkIndex *index, VkStoreRef ref, Buffer head_buffer, const char *bytes,
 	}
 	if (log.first != InvalidBlockNumber)
 	{
-		last = vk_page_read(index, log.last, VK_SPARSE_LOG, ref.split_id,
+		last = vk_page_read(index, log.last, VK_SPARSE_RECORDS, ref.split_id,
 							BUFFER_LOCK_EXCLUSIVE);
 		log.rows += VkSparsePageGet(BufferGetPage(last))->count;
 	}
@@ -129,9 +129,10 @@ add_page(VkIndex *index, VkStoreRef ref, Buffer head_buffer, const char *bytes,
 	log.pages++;
 
 	vk_edit_start(&edit, index);
-	page = vk_edit_new(&edit, buffer, VK_SPARSE_LOG, ref.split_id);
+	page = vk_edit_new(&edit, buffer, VK_SPARSE_RECORDS, ref.split_id);
 	header = VkSparsePageGet(page);
 	header->number = log.number;
+	header->stamp = next_number;
 	header->count = begins ? 1 : 0;
 	header->first = sizeof(VkSparsePage) + (begins ? 0 : length);
 	memcpy(VkSparsePageItems(page), bytes, length);
@@ -180,7 +181,7 @@ append_long(VkIndex *index, VkStoreRef ref, Buffer head_buffer, char *record, in
 		add_page(index, ref, head_buffer, record + written, piece, false);
 		written += piece;
 	}
-	buffer = vk_page_read(index, first, VK_SPARSE_LOG, ref.split_id, BUFFER_LOCK_EXCLUSIVE);
+	buffer = vk_page_read(index, first, VK_SPARSE_RECORDS, ref.split_id, BUFFER_LOCK_EXCLUSIVE);
 	set_flags(index, buffer, (VkSparseRecord *) VkSparsePageItems(BufferGetPage(buffer)), 0);
 	vk_page_release(buffer);
 }
@@ -197,7 +198,7 @@ append_extending(VkIndex *index, VkStoreRef ref, char *record, int length, uint3
 		return APPEND_GONE;
 	if (head->open.number != 0 && head->open.first != InvalidBlockNumber)
 	{
-		Buffer		last = vk_page_read(index, head->open.last, VK_SPARSE_LOG, ref.split_id,
+		Buffer		last = vk_page_read(index, head->open.last, VK_SPARSE_RECORDS, ref.split_id,
 										BUFFER_LOCK_SHARE);
 
 		/* Somebody else may have added a page meanwhile. */
@@ -246,6 +247,13 @@ vk_sparse_append(VkIndex *index, VkStoreRef ref, ItemPointer tid, const VkSparse
 	return result == APPEND_GONE ? -1 : (int64) pages;
 }
 
+/* Pages of a log that is long enough to become a segment. */
+uint32
+vk_sparse_log_pages(void)
+{
+	return Max(1, vk_sparse_log_limit / (BLCKSZ / 1024));
+}
+
 bool
 vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 				 const struct varlena *value)
@@ -258,7 +266,7 @@ vk_sparse_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 		return true;
 	}
 	pages = vk_sparse_append(index, ref, tid, (const VkSparsevec *) value);
-	if (pages >= Max(1, vk_sparse_log_limit / (BLCKSZ / 1024)) && vk_sparse_merge_try_lock(index, ref))
+	if (pages >= vk_sparse_log_pages() && vk_sparse_merge_try_lock(index, ref))
 	{
 		vk_sparse_merge_log(index, ref, vk_sparse_insert_policy);
 		vk_sparse_merge_unlock(index, ref);

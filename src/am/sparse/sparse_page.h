@@ -21,13 +21,15 @@
 #define VK_SPARSE_HEAD			(VK_PAGE_SPARSE_FIRST + 0)
 #define VK_SPARSE_LIST			(VK_PAGE_SPARSE_FIRST + 1)	/* more segments than
 															 * the head has room for */
-#define VK_SPARSE_LOG			(VK_PAGE_SPARSE_FIRST + 2)
-#define VK_SPARSE_BLOCKS		(VK_PAGE_SPARSE_FIRST + 3)	/* all blocks of a
-															 * segment */
+#define VK_SPARSE_RECORDS		(VK_PAGE_SPARSE_FIRST + 2)	/* of a log, then of
+															 * segments */
+#define VK_SPARSE_BLOCKS		(VK_PAGE_SPARSE_FIRST + 3)	/* all pages written for
+															 * a segment */
 #define VK_SPARSE_ROOT			(VK_PAGE_SPARSE_FIRST + 4)
 #define VK_SPARSE_DOCUMENTS		(VK_PAGE_SPARSE_FIRST + 5)
 #define VK_SPARSE_NORMS			(VK_PAGE_SPARSE_FIRST + 6)
-#define VK_SPARSE_FORWARD		(VK_PAGE_SPARSE_FIRST + 7)
+#define VK_SPARSE_HOLDINGS		(VK_PAGE_SPARSE_FIRST + 7)	/* all RECORDS pages of
+															 * a segment */
 #define VK_SPARSE_TERMS			(VK_PAGE_SPARSE_FIRST + 8)
 #define VK_SPARSE_INNER			(VK_PAGE_SPARSE_FIRST + 9)
 #define VK_SPARSE_POSTINGS		(VK_PAGE_SPARSE_FIRST + 10)
@@ -35,7 +37,9 @@
 /* States of a segment. */
 #define VK_SEGMENT_BUILDING		1	/* nobody reads it; rubbish after a crash */
 #define VK_SEGMENT_LIVE			2
-#define VK_SEGMENT_RETIRED		3	/* replaced; its blocks are being freed */
+#define VK_SEGMENT_RETIRED		3	/* replaced; all its pages are being freed */
+#define VK_SEGMENT_MERGED		4	/* likewise, but its RECORDS pages are
+									 * another segment's now */
 
 typedef struct VkSparseSegment
 {
@@ -45,11 +49,14 @@ typedef struct VkSparseSegment
 	BlockNumber root;			/* BUILDING: not yet known */
 	uint32		documents;
 	uint32		dead;			/* of them, as of the last VACUUM */
-	uint32		pages;
+	uint32		pages;			/* but for those of records */
 	uint32		elements;		/* non-zero elements of all documents */
+	BlockNumber holdings;		/* first page listing the pages of its records */
+	uint32		record_pages;
+	uint32		record_words;	/* length of all records, in 4 bytes */
 } VkSparseSegment;
 
-StaticAssertDecl(sizeof(VkSparseSegment) == 32, "segment descriptor has padding");
+StaticAssertDecl(sizeof(VkSparseSegment) == 44, "segment descriptor has padding");
 
 /* A chain of pages with records in order of arrival. */
 typedef struct VkSparseLog
@@ -94,25 +101,27 @@ typedef struct VkSparseList
 /* Start of every other page. */
 typedef struct VkSparsePage
 {
-	uint32		number;			/* of the segment or log */
-	uint16		count;			/* items; LOG: records that begin here */
-	uint16		first;			/* LOG: where the first of them begins, in
-								 * bytes */
+	uint32		number;			/* of the segment or log it was written for */
+	uint32		stamp;			/* RECORDS: no segment with a lesser number
+								 * holds the page */
+	uint16		count;			/* items; in a log: records that begin here */
+	uint16		first;			/* in a log: where the first of them begins,
+								 * in bytes */
 } VkSparsePage;
 
-StaticAssertDecl(sizeof(VkSparsePage) == 8, "sparse page header has padding");
+StaticAssertDecl(sizeof(VkSparsePage) == 12, "sparse page header has padding");
 
 #define VK_SPARSE_SPACE		((int) (VK_PAGE_SPACE - sizeof(VkSparsePage)))
 #define VkSparsePageGet(page)	((VkSparsePage *) VkPageData(page))
 #define VkSparsePageItems(page)	(VkPageData(page) + sizeof(VkSparsePage))
 
-/* opaque.flags of LOG: no record is added any more. */
+/* opaque.flags of the last page of a log: no record is added any more. */
 #define VK_SPARSE_SEALED	0x01
 
 /* Flag of a record in a log: its end was never written. */
 #define VK_SPARSE_INCOMPLETE	0x02
 
-/* BLOCKS: block numbers, chained by opaque.next. */
+/* BLOCKS and HOLDINGS: block numbers, chained by opaque.next. */
 #define VK_SPARSE_BLOCKS_PER_PAGE	(VK_SPARSE_SPACE / (int) sizeof(BlockNumber))
 
 /*

@@ -24,14 +24,12 @@
 #define TOUCH_SLOTS		128
 
 void
-vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id,
-					 uint32 number, int kind)
+vk_sparse_fetch_init(VkSparseFetch *fetch, VkIndex *index, uint32 split_id)
 {
 	memset(fetch, 0, sizeof(*fetch));
 	fetch->index = index;
 	fetch->split_id = split_id;
-	fetch->number = number;
-	fetch->kind = kind;
+	fetch->stamp = PG_UINT32_MAX;
 	fetch->buffer = InvalidBuffer;
 	fetch->indices = palloc(sizeof(int32) * VK_SPARSE_MAX_NNZ);
 }
@@ -53,18 +51,33 @@ vk_sparse_fetch_free(VkSparseFetch *fetch)
 	pfree(fetch->indices);
 }
 
-/* Makes fetch->buffer the locked page `block`; false if it is not ours any more. */
+/*
+ * Makes fetch->buffer the locked page `block`; false if it is not ours any more.
+ * A segment holds record pages of many logs and segments; what tells them
+ * from pages that were freed and used again is their stamp.
+ */
 static bool
 fetch_page(VkSparseFetch *fetch, BlockNumber block)
 {
+	VkSparsePage *header;
+
 	if (BufferIsValid(fetch->buffer) && fetch->block == block)
 		return true;
 	vk_sparse_fetch_release(fetch);
-	fetch->buffer = vk_sparse_page_try(fetch->index, block, fetch->kind, fetch->split_id,
-									   fetch->number, BUFFER_LOCK_SHARE);
+	fetch->buffer = vk_page_try(fetch->index, block, VK_SPARSE_RECORDS, fetch->split_id,
+								BUFFER_LOCK_SHARE);
 	fetch->block = block;
 	fetch->pages++;
-	return BufferIsValid(fetch->buffer);
+	if (!BufferIsValid(fetch->buffer))
+		return false;
+	header = VkSparsePageGet(BufferGetPage(fetch->buffer));
+	if ((fetch->log == 0 || header->number == fetch->log) && header->stamp <= fetch->stamp)
+	{
+		vk_sparse_page_limits(fetch->index, fetch->buffer, 0, sizeof(VkSparsePage));
+		return true;
+	}
+	vk_sparse_fetch_release(fetch);
+	return false;
 }
 
 static inline int
@@ -169,7 +182,8 @@ void
 vk_sparse_log_begin(VkSparseLogScan *scan, VkIndex *index, uint32 split_id,
 					const VkSparseLog *log)
 {
-	vk_sparse_fetch_init(&scan->fetch, index, split_id, log->number, VK_SPARSE_LOG);
+	vk_sparse_fetch_init(&scan->fetch, index, split_id);
+	scan->fetch.log = log->number;
 	scan->block = log->number == 0 ? InvalidBlockNumber : log->first;
 	scan->item = 0;
 	scan->visited = 0;
@@ -271,7 +285,8 @@ vk_sparse_reader_open(VkSparseReader *reader, VkIndex *index, uint32 split_id,
 		reader->root.levels > VK_SPARSE_MAX_LEVELS)
 		vk_report_corruption(index->rel, segment->root, "The root of segment %u is damaged.",
 							 segment->number);
-	vk_sparse_fetch_init(&reader->fetch, index, split_id, segment->number, VK_SPARSE_FORWARD);
+	vk_sparse_fetch_init(&reader->fetch, index, split_id);
+	reader->fetch.stamp = segment->number;
 	return true;
 }
 

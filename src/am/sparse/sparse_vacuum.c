@@ -18,6 +18,9 @@
 #include "am/sparse/sparse.h"
 #include "compat/pgcompat.h"
 
+/* Each round of merging what was inserted during the one before is shorter. */
+#define MERGE_ROUNDS	8
+
 /* Places of records to be marked in a log. */
 typedef struct DeadRecords
 {
@@ -58,7 +61,7 @@ mark_records(VkVacuum *vacuum, VkStoreRef ref, uint32 number, const DeadRecords 
 			 int from, int to)
 {
 	Buffer		buffer = vk_sparse_page_try(vacuum->index, dead->records[from].block,
-											VK_SPARSE_LOG, ref.split_id, number,
+											VK_SPARSE_RECORDS, ref.split_id, number,
 											BUFFER_LOCK_EXCLUSIVE);
 	VkEdit		edit;
 	int			at;
@@ -184,14 +187,14 @@ vacuum_segment(VkVacuum *vacuum, VkStoreRef ref, VkSparseSegment segment, int64 
 static bool
 log_is_due(const VkSparseView *view, int64 live, int64 removed)
 {
-	int			limit = vk_sparse_log_limit / (BLCKSZ / 1024) / VK_SPARSE_VACUUM_PART;
+	uint32		limit = vk_sparse_log_pages() / VK_SPARSE_VACUUM_PART;
 
-	return view->sealed.number != 0 || view->open.pages >= (uint32) Max(1, limit) ||
+	return view->sealed.number != 0 || view->open.pages >= Max(1, limit) ||
 		removed * VK_SPARSE_DEAD_PART > live;
 }
 
 /*
- * Merges the log if it is due, else small segments, and writes anew what has many dead rows.
+ * Merges the log if it is due, then small segments, and writes anew what has many dead rows.
  * Caller holds the merge lock.
  */
 static void
@@ -199,9 +202,19 @@ tidy(VkIndex *index, VkStoreRef ref, bool merge_log)
 {
 	if (merge_log)
 		vk_sparse_merge_log(index, ref, vk_sparse_vacuum_policy);
-	else
-		vk_sparse_merge_segments(index, ref, vk_sparse_vacuum_policy);
+	while (vk_sparse_merge_segments(index, ref, vk_sparse_vacuum_policy))
+		CHECK_FOR_INTERRUPTS();
 	vk_sparse_merge_compact(index, ref);
+
+	/* Inserts that could not merge meanwhile may have made the log long. */
+	for (int round = 0; round < MERGE_ROUNDS; round++)
+	{
+		VkSparseView view;
+
+		if (!vk_sparse_head_view(index, ref, &view) || view.open.pages < vk_sparse_log_pages())
+			break;
+		vk_sparse_merge_log(index, ref, vk_sparse_vacuum_policy);
+	}
 }
 
 void
