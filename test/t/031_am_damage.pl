@@ -9,7 +9,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = $ENV{VK_SEED} // 4711;
-my $copies = $ENV{VK_CASES} // 10;
+my $copies = $ENV{VK_CASES} // 18;
 srand($seed);
 diag("seed $seed, $copies indexes");
 
@@ -19,19 +19,25 @@ $node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nrestart_af
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION vektonn');
 
-# Kinds of index: one split with codes, many small splits, some of each, sparse.
+# Kinds of index: one split with codes, many small splits, some of each, sparse,
+# graphs with the vectors in their records and beside them, graphs in splits.
+my $hnsw = 'WITH (algorithm = hnsw, m = 8, ef_construction = 32)';
 my @kinds = (
 	[ 'vector(80)', 'v vector_l2_ops', 'cluster' ],
 	[ 'vector(8)', 'v vector_cosine_ops, a', 'cluster' ],
 	[ 'halfvec(300)', 'v halfvec_ip_ops, b', 'cluster' ],
-	[ 'vector(2500)', 'v vector_l1_ops, b', 'wide' ]);
-push @kinds, [ 'sparsevec(500)', 'v sparsevec_ip_ops, b', 'sparse' ]
+	[ 'vector(2500)', 'v vector_l1_ops, b', 'wide' ],
+	[ 'vector(24)', 'v vector_l2_ops', 'cluster', $hnsw ],
+	[ 'halfvec(300)', 'v halfvec_cosine_ops, b', 'cluster', $hnsw ],
+	[ 'vector(2500)', 'v vector_ip_ops', 'wide', $hnsw ]);
+push @kinds, [ 'sparsevec(500)', 'v sparsevec_ip_ops, b', 'sparse' ], [ 'sparsevec(500)', 'v sparsevec_l2_ops', 'sparse', $hnsw ]
   if $node->safe_psql('postgres', "SELECT count(*) FROM pg_opclass WHERE opcname = 'sparsevec_ip_ops' AND opcmethod = (SELECT oid FROM pg_am WHERE amname = 'vektonn')");
 
 my (%file, %query);
 for my $n (1 .. $copies)
 {
-	my ($type, $columns, $data) = @{ $kinds[ $n % @kinds ] };
+	my ($type, $columns, $data, $with) = @{ $kinds[ $n % @kinds ] };
+	$with //= '';
 	my ($name, $dim) = $type =~ /(\w+)\((\d+)\)/;
 	my $rows = $data eq 'wide' ? 60 : 1500;
 	my $value = $data eq 'sparse'
@@ -40,7 +46,7 @@ for my $n (1 .. $copies)
 	$node->safe_psql('postgres', <<SQL);
 CREATE TABLE t$n (id int, a int, b int, v $type);
 INSERT INTO t$n SELECT i, i % 400, i % 3, CASE WHEN i % 50 > 0 THEN $value END FROM generate_series(1, $rows) i;
-CREATE INDEX i$n ON t$n USING vektonn ($columns);
+CREATE INDEX i$n ON t$n USING vektonn ($columns) $with;
 INSERT INTO t$n SELECT id, a, b, v FROM t$n WHERE id <= 40;
 DELETE FROM t$n WHERE id % 13 = 0;
 SQL
