@@ -11,6 +11,7 @@
 #   make installcheck    the regression tests in a private dev cluster (REGRESS="a b" for some)
 #   make check-one T=x   one test by name: regress, isolation (iso_x), TAP (NNN_x) or unit
 #   make bench           speed against whatever of pgvector, hnswlib and Faiss is there; bench/README.md
+#   make bench-streams   throughput and latency of streams, with a real broker; bench/README.md
 #   make bench-kernels   speed of the distance kernels beside memory bandwidth
 #   make fuzz          the fuzz targets of test/fuzz, FUZZ_SECONDS=15 each
 #   make soak          streams through 50 kills of worker, server and broker, with a real broker
@@ -44,7 +45,7 @@ EXTRA_CLEAN = sql/vektonn--*.sql build
 # The entry points below must run where PostgreSQL is not installed yet.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
-ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz soak \
+ENTRY_POINTS  := test test-pg test-assert asan valgrind installcheck check-one gates fuzz soak bench-streams \
                  format dist demo demo-psql demo-stop
 ifneq ($(filter-out $(ENTRY_POINTS),$(or $(MAKECMDGOALS),all)),)
 
@@ -129,6 +130,12 @@ build/bench/client: bench/client.c
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra $(COPT) -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
 		-L$(shell $(PG_CONFIG) --libdir) -lpq
 
+# What the benchmark of streams fills topics with.
+build/bench/stream_client: bench/stream_client.c
+	@mkdir -p build/bench
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wno-unused-parameter $(COPT) -I$(shell $(PG_CONFIG) --includedir) -o $@ $< \
+		-L$(shell $(PG_CONFIG) --libdir) -lpq -lrdkafka -lpthread
+
 # The library hnswlib, measured beside the server; it gets all this CPU has.
 build/bench/peer_hnswlib: bench/peer_hnswlib.cpp
 	@mkdir -p build/bench
@@ -170,6 +177,8 @@ gates:
 bench:
 	bench/run.py --out bench/results/latest $(BENCH_ARGS)
 	bench/report.py bench/results/latest.json --docs bench/results
+bench-streams:
+	bench/streams $(BENCH_ARGS)
 fuzz:
 	test/run.sh fuzz
 # Exactly once, at length: a million messages through a real broker, 50 kills (VK_MESSAGES, VK_KILLS).

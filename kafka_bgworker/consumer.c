@@ -8,7 +8,9 @@
  * because that may hang after its topic was deleted (the worker ends by
  * _exit); nothing seeks or pauses, because the batch calls are not safe
  * against it: partitions are unassigned and assigned anew; some errors come
- * only through the error callback, which therefore makes notices of them.
+ * only through the error callback, which therefore makes notices of them; a
+ * broker's thread whose queue was full looks at it again only once a second,
+ * unless a request to that broker wakes it (vk_consumer_running_dry).
  *
  * The callbacks run inside rd_kafka_consume_batch_queue, in the worker's
  * thread, and must not raise PostgreSQL errors.
@@ -31,6 +33,20 @@
 #define METADATA_TIMEOUT_MS	5000
 #define OFFSETS_TIMEOUT_MS	10000
 
+/*
+ * Messages read ahead, all partitions together, beyond which nothing more is
+ * fetched; the property queued.max.messages.kbytes bounds their bytes.
+ */
+#define QUEUED_MESSAGES		20000
+#define QUEUED_KBYTES		"32768"
+
+/* Fetches are large, so that few round trips are waited for. */
+#define FETCH_BYTES			"16777216"
+#define FETCH_PARTITION_BYTES	"8388608"
+
+/* The first version that looks at full queues again by itself. */
+#define QUEUE_BACKOFF_VERSION	0x02020000
+
 typedef enum Question
 {
 	QUESTION_NONE,
@@ -50,6 +66,8 @@ struct VkConsumer
 	rd_kafka_message_t **held;
 	int			held_count;
 	int			held_size;
+	bool		backlog;		/* the last poll ended because its batch was
+								 * full */
 
 	VkNotice	notices[MAX_NOTICES];	/* a ring */
 	int			notice_first;
@@ -151,8 +169,11 @@ vk_consumer_new(unsigned int server, unsigned int user, const char *topic, const
 	vk_kafka_conf_set(conf, "auto.offset.reset", "error");
 	vk_kafka_conf_set(conf, "enable.partition.eof", "true");
 	vk_kafka_conf_set(conf, "log.queue", "true");
-	set_if_default(conf, "queued.max.messages.kbytes", "65536", "32768");
-	set_if_default(conf, "queued.min.messages", "100000", "20000");
+	set_if_default(conf, "queued.max.messages.kbytes", "65536", QUEUED_KBYTES);
+	set_if_default(conf, "queued.min.messages", "100000", CppAsString2(QUEUED_MESSAGES));
+	set_if_default(conf, "fetch.message.max.bytes", "1048576", FETCH_PARTITION_BYTES);
+	set_if_default(conf, "fetch.max.bytes", "52428800", FETCH_BYTES);
+	set_if_default(conf, "fetch.queue.backoff.ms", "1000", "10");
 	set_if_default(conf, "topic.metadata.refresh.interval.ms", "300000", "30000");
 	rd_kafka_conf_set_opaque(conf, consumer);
 	rd_kafka_conf_set_error_cb(conf, error_callback);
@@ -302,7 +323,16 @@ vk_consumer_poll(VkConsumer *consumer, VkMessage *messages, int max, size_t max_
 		}
 		consumer->held_count += kept;
 	}
+	consumer->backlog = count >= max || bytes >= max_bytes;
 	return count;
+}
+
+/* Whether there is more to come than is read ahead, and nobody may be reading ahead. */
+bool
+vk_consumer_running_dry(VkConsumer *consumer)
+{
+	return consumer->backlog && rd_kafka_version() < QUEUE_BACKOFF_VERSION &&
+		rd_kafka_queue_length(consumer->rkqu) < QUEUED_MESSAGES / 2;
 }
 
 void

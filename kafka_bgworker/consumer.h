@@ -88,6 +88,9 @@ extern bool vk_consumer_notice(VkConsumer *consumer, VkNotice *notice);
 /* The end of a partition as the last fetch saw it, -1: not known. */
 extern int64_t vk_consumer_high_watermark(VkConsumer *consumer, int32_t partition);
 
+/* Whether a question about offsets is due for the sake of waking the threads that read ahead. */
+extern bool vk_consumer_running_dry(VkConsumer *consumer);
+
 /* Questions: one at a time; false while another is under way. */
 extern bool vk_consumer_ask_partitions(VkConsumer *consumer, int tag);
 extern bool vk_consumer_ask_offsets(VkConsumer *consumer, int tag, const VkPartitionOffset *offsets, int count);

@@ -64,7 +64,9 @@ enum
 	TAG_SEEKS,
 	TAG_LATEST,					/* of seeks to a time after the last message */
 	TAG_ENDS,
-	TAG_LOAD_ENDS
+	TAG_LOAD_ENDS,
+	TAG_WAKE					/* whatever the answer: see
+								 * vk_consumer_running_dry */
 };
 
 static VkWorker worker;
@@ -553,6 +555,8 @@ ask(void)
 	}
 	else if (worker.stream->loading && needs_load_ends())
 		ask_place(TAG_LOAD_ENDS, VK_OFFSET_LATEST);
+	else if (vk_consumer_running_dry(worker.consumer))
+		ask_place(TAG_WAKE, VK_OFFSET_LATEST);
 }
 
 /* The partitions of this worker among the first count of the topic. */
@@ -682,7 +686,7 @@ take_answer(void)
 				take_ends(&answer);
 			else if (answer.tag == TAG_LOAD_ENDS)
 				take_load_ends(&answer);
-			else
+			else if (answer.tag != TAG_WAKE)
 				take_seeks(&answer);
 			return;
 	}
