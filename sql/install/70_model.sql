@@ -20,6 +20,8 @@ CREATE TABLE vektonn.data_source (
 	permanent_attributes	text[] NOT NULL,
 	server					name,
 	topic					text,
+	topic_attributes		text[] NOT NULL DEFAULT '{}',
+	topic_moduli			integer[] NOT NULL DEFAULT '{}',
 	format					text NOT NULL,
 	description				text,
 	created_at				timestamptz NOT NULL DEFAULT now(),
@@ -28,6 +30,7 @@ CREATE TABLE vektonn.data_source (
 );
 COMMENT ON TABLE vektonn.data_source IS 'data sources: what their points look like and which topic holds them';
 COMMENT ON COLUMN vektonn.data_source.attribute_names IS 'in the order of keys on the wire';
+COMMENT ON COLUMN vektonn.data_source.topic_attributes IS 'a source of several topics: attributes whose hashes, modulo topic_moduli, end a topic''s name';
 COMMENT ON COLUMN vektonn.data_source.server IS 'null: no topic; rows come by vektonn.upload and plain SQL';
 
 CREATE TABLE vektonn.index_def (
@@ -115,11 +118,48 @@ CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON vektonn.data_
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON vektonn.index_def
 	FOR EACH STATEMENT EXECUTE FUNCTION vektonn._catalog_changed();
 
+-- Upstream's names: the topic, then ".<key>-<hash modulo number>" for each attribute it is sharded by.
+CREATE FUNCTION vektonn._topics(source vektonn.data_source) RETURNS TABLE (topic text, suffix text)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	suffixes text[] := '{""}';
+BEGIN
+	FOR i IN 1 .. cardinality(source.topic_attributes) LOOP
+		suffixes := ARRAY(SELECT format('%s.%s-%s', s, replace(source.topic_attributes[i], '.', '_'), c)
+			FROM unnest(suffixes) WITH ORDINALITY u (s, o), generate_series(0, source.topic_moduli[i] - 1) c ORDER BY o, c);
+	END LOOP;
+	RETURN QUERY SELECT source.topic || s, s FROM unnest(suffixes) s;
+END $$;
+COMMENT ON FUNCTION vektonn._topics(vektonn.data_source) IS 'the topics of a data source: one, or as many as its points are spread over';
+
+CREATE FUNCTION vektonn._streams(index vektonn.index_def) RETURNS TABLE (stream_name text, topic text, suffix text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT b.stream_name || t.suffix, t.topic, t.suffix FROM vektonn.data_source s, vektonn._topics(s) t, (
+			SELECT 0 AS number, index.stream_name WHERE index.stream_name IS NOT NULL
+			UNION ALL SELECT d.number + 1, d.stream_name FROM vektonn.shard_def d WHERE d.index_id = index.index_id AND d.stream_name IS NOT NULL) b
+		WHERE s.data_source_id = index.data_source_id ORDER BY b.number, t.suffix;
+$$;
+COMMENT ON FUNCTION vektonn._streams(vektonn.index_def) IS 'the streams here that feed an index: for each table one per topic';
+
 CREATE FUNCTION vektonn._stream_names(index vektonn.index_def) RETURNS text[]
 	LANGUAGE sql STABLE
-	RETURN array_remove(ARRAY[index.stream_name], NULL)
-		|| ARRAY(SELECT d.stream_name FROM vektonn.shard_def d WHERE d.index_id = index.index_id AND d.stream_name IS NOT NULL ORDER BY d.number);
-COMMENT ON FUNCTION vektonn._stream_names(vektonn.index_def) IS 'the streams here that feed an index';
+	RETURN ARRAY(SELECT s.stream_name FROM vektonn._streams(index) s);
+COMMENT ON FUNCTION vektonn._stream_names(vektonn.index_def) IS 'their names';
+
+-- Which shard a value belongs to.
+
+CREATE FUNCTION vektonn.hash_shard(shards integer, VARIADIC "values" "any") RETURNS integer
+	AS 'MODULE_PATHNAME', 'vk_hash_shard' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION vektonn.hash_shard(integer, "any") IS
+	'the remainder by which PostgreSQL puts these values into a hash partition of that modulus';
+
+CREATE FUNCTION vektonn.farm_hash(value "any") RETURNS numeric
+	AS 'MODULE_PATHNAME', 'vk_farm_hash' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vektonn.farm_hash("any") IS 'Vektonn''s hash of an attribute''s value: FarmHash, 64 bits without sign';
+
+CREATE FUNCTION vektonn.farm_shard(shards integer, value "any") RETURNS integer
+	AS 'MODULE_PATHNAME', 'vk_farm_shard' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION vektonn.farm_shard(integer, "any") IS 'the shard Vektonn puts an attribute''s value into: its farm_hash modulo the number of shards';
 
 -- Data points, checked against their source.
 
@@ -256,9 +296,31 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vektonn._check_data_source(vektonn.data_source) IS 'an error unless the definition is consistent and the caller may use its server';
 
+CREATE FUNCTION vektonn._check_topic_shards(source vektonn.data_source, topic_shards jsonb) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	attribute text;
+	number text;
+	topics bigint := 1;
+BEGIN
+	IF jsonb_typeof(topic_shards) <> 'object' THEN
+		RAISE EXCEPTION 'topic_shards must be a JSON object of permanent attributes and numbers' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'Such as: {"shop": 4}.';
+	END IF;
+	FOR attribute, number IN SELECT * FROM jsonb_each_text(topic_shards) LOOP
+		IF attribute <> ALL (source.permanent_attributes) THEN
+			RAISE EXCEPTION 'attribute "%" of topic_shards is not a permanent attribute', attribute USING ERRCODE = 'invalid_parameter_value';
+		ELSIF coalesce(number, '') !~ '^[1-9][0-9]{0,3}$' OR topics * number::integer > 1000 THEN
+			RAISE EXCEPTION 'topic_shards must be numbers from 1 on, and at most 1000 topics' USING ERRCODE = 'invalid_parameter_value';
+		END IF;
+		topics := topics * number::integer;
+	END LOOP;
+END $$;
+COMMENT ON FUNCTION vektonn._check_topic_shards(vektonn.data_source, jsonb) IS 'an error unless the topics of a data source can be these';
+
 CREATE FUNCTION vektonn.create_data_source(name text, version text, vector_dimension integer, attribute_types jsonb,
 	permanent_attributes text[], server name DEFAULT NULL, sparse boolean DEFAULT false, format text DEFAULT 'json',
-	topic text DEFAULT NULL, partitions integer DEFAULT 1, replication integer DEFAULT -1) RETURNS void
+	topic text DEFAULT NULL, partitions integer DEFAULT 1, replication integer DEFAULT -1, topic_shards jsonb DEFAULT NULL) RETURNS void
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -281,23 +343,27 @@ BEGIN
 	source.server := $6;
 	source.format := coalesce($8, 'json');
 	source.topic := CASE WHEN $6 IS NOT NULL THEN coalesce($9, vektonn._topic_name($1, $2)) END;
+	PERFORM vektonn._check_topic_shards(source, $12);
+	SELECT coalesce(array_agg(t.key ORDER BY lower(t.key) COLLATE "C", t.key COLLATE "C" DESC), '{}'),
+		coalesce(array_agg(t.value::integer ORDER BY lower(t.key) COLLATE "C", t.key COLLATE "C" DESC), '{}')
+		INTO source.topic_attributes, source.topic_moduli FROM jsonb_each_text($12) t;
 	PERFORM vektonn._check_data_source(source);
 	IF EXISTS (SELECT FROM vektonn.data_source s WHERE s.name = $1 AND s.version = $2) THEN
 		RAISE EXCEPTION 'Data source DataSourceId { Name = %, Version = % } already exists', $1, $2 USING ERRCODE = 'duplicate_object';
 	END IF;
 	INSERT INTO vektonn.data_source (name, version, owner, vector_dimension, sparse, attribute_names, attribute_types,
-		permanent_attributes, server, topic, format)
+		permanent_attributes, server, topic, topic_attributes, topic_moduli, format)
 	VALUES (source.name, source.version, source.owner, source.vector_dimension, source.sparse, source.attribute_names,
-		source.attribute_types, source.permanent_attributes, source.server, source.topic, source.format);
+		source.attribute_types, source.permanent_attributes, source.server, source.topic, source.topic_attributes, source.topic_moduli, source.format);
 	IF source.server IS NOT NULL THEN
 		BEGIN
-			PERFORM vektonn.ensure_topic(source.server, source.topic, coalesce($10, 1), coalesce($11, -1));
+			PERFORM vektonn.ensure_topic(source.server, t.topic, coalesce($10, 1), coalesce($11, -1)) FROM vektonn._topics(source) t;
 		EXCEPTION WHEN fdw_unable_to_establish_connection THEN
 			RAISE WARNING '%', SQLERRM USING HINT = 'The topic is created by the first upload that reaches the cluster.';
 		END;
 	END IF;
 END $$;
-COMMENT ON FUNCTION vektonn.create_data_source(text, text, integer, jsonb, text[], name, boolean, text, text, integer, integer) IS
+COMMENT ON FUNCTION vektonn.create_data_source(text, text, integer, jsonb, text[], name, boolean, text, text, integer, integer, jsonb) IS
 	'defines a data source, and creates its topic where it has a server and the topic is not there';
 
 CREATE FUNCTION vektonn.alter_data_source(name text, version text, server name DEFAULT NULL, topic text DEFAULT NULL,
@@ -327,8 +393,8 @@ BEGIN
 	UPDATE vektonn.data_source s SET server = source.server, topic = source.topic, owner = coalesce($5, s.owner),
 		description = coalesce($6, s.description) WHERE s.data_source_id = source.data_source_id;
 	IF moved THEN
-		PERFORM vektonn.alter_stream(n, topic => source.topic, server => source.server)
-			FROM vektonn.index_def i, unnest(vektonn._stream_names(i)) n WHERE i.data_source_id = source.data_source_id;
+		PERFORM vektonn.alter_stream(n.stream_name, topic => source.topic || n.suffix, server => source.server)
+			FROM vektonn.index_def i, vektonn._streams(i) n WHERE i.data_source_id = source.data_source_id;
 	END IF;
 END $$;
 COMMENT ON FUNCTION vektonn.alter_data_source(text, text, name, text, regrole, text) IS

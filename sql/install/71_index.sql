@@ -191,14 +191,17 @@ COMMENT ON FUNCTION vektonn._has_index(vektonn.index_def, text) IS 'whether the 
 CREATE FUNCTION vektonn._create_index_stream(index vektonn.index_def, source vektonn.data_source, stream_name text, target regclass,
 	one_shard boolean, start text, on_error text, workers integer) RETURNS void
 	LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT vektonn.create_stream($3, $4, source.server, source.topic, source.format, index.id_attributes,
+	SELECT vektonn.create_stream($3 || t.suffix, $4, source.server, t.topic, source.format, index.id_attributes,
 		coalesce($6, 'earliest'), coalesce($7, 'dead_letter'), coalesce($8, 1),
 		jsonb_strip_nulls(jsonb_build_object('columns', source.attribute_names || index.vector_column::text,
 			'permanent_columns', source.permanent_attributes, 'vector_column', index.vector_column,
-			'shard_constraint', CASE WHEN $5 THEN 'shard' END)));
+			'shard_constraint', CASE WHEN $5 THEN 'shard' END,
+			-- Only a table that one stream fills is loaded first and indexed then.
+			'bulk_load', CASE WHEN source.topic_attributes <> '{}' THEN false END)))
+	FROM vektonn._topics(source) t;
 $$;
 COMMENT ON FUNCTION vektonn._create_index_stream(vektonn.index_def, vektonn.data_source, text, regclass, boolean, text, text, integer) IS
-	'makes the stream that feeds an index, or one shard of it';
+	'makes the stream that feeds an index, or one shard of it; one per topic';
 
 CREATE FUNCTION vektonn.create_index(index_name text, index_version text, data_source_name text, data_source_version text,
 	algorithm text DEFAULT 'L2', params jsonb DEFAULT '{}', id_attributes text[] DEFAULT NULL, split_attributes text[] DEFAULT '{}',
@@ -394,6 +397,7 @@ CREATE VIEW vektonn.data_sources WITH (security_invoker = true) AS
 		(SELECT jsonb_object_agg(a.n, a.t) FROM unnest(s.attribute_names, s.attribute_types) a (n, t)) AS attribute_types,
 		s.permanent_attributes, s.server, s.topic, s.format,
 		(SELECT count(*) FROM vektonn.index_def i WHERE i.data_source_id = s.data_source_id) AS indices,
+		(SELECT jsonb_object_agg(t.a, t.m) FROM unnest(s.topic_attributes, s.topic_moduli) t (a, m)) AS topic_shards,
 		s.owner, s.description
 	FROM vektonn.data_source s;
 COMMENT ON VIEW vektonn.data_sources IS 'data sources';

@@ -43,11 +43,48 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION vektonn._apply_statement(vektonn.index_def, vektonn.data_source) IS 'the statement that applies uploaded points to an index''s table';
 
+CREATE FUNCTION vektonn._attribute_shard(shards integer, type text, value text) RETURNS integer
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+	RETURN CASE type WHEN 'String' THEN vektonn.farm_shard(shards, value) WHEN 'Guid' THEN vektonn.farm_shard(shards, value::uuid)
+		WHEN 'Bool' THEN vektonn.farm_shard(shards, value::boolean) WHEN 'Int64' THEN vektonn.farm_shard(shards, value::bigint)
+		WHEN 'Float64' THEN vektonn.farm_shard(shards, value::double precision) WHEN 'DateTime' THEN vektonn.farm_shard(shards, value::timestamptz) END;
+COMMENT ON FUNCTION vektonn._attribute_shard(integer, text, text) IS 'the farm_shard of an attribute''s value';
+
+-- Messages by the topic each belongs to, in their order.
+CREATE FUNCTION vektonn._by_topic(source vektonn.data_source, data_points jsonb, keys_only boolean, keys bytea[], "values" bytea[])
+	RETURNS TABLE (topic text, keys bytea[], "values" bytea[])
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT source.topic, $4, $5 WHERE source.topic_attributes = '{}'
+	UNION ALL
+	(SELECT t.topic, array_agg(t.key ORDER BY t.number), array_agg(t.value ORDER BY t.number) FROM (
+		SELECT source.topic || (SELECT string_agg(format('.%s-%s', replace(a.n, '.', '_'),
+				vektonn._attribute_shard(a.m, source.attribute_types[array_position(source.attribute_names, a.n)], r.attributes ->> a.n)), '' ORDER BY a.o)
+			FROM unnest(source.topic_attributes, source.topic_moduli) WITH ORDINALITY a (n, m, o)) AS topic, r.number, $4[r.number] AS key, $5[r.number] AS value
+		FROM vektonn._rows(source, $2, $3) r WHERE source.topic_attributes <> '{}') t GROUP BY t.topic ORDER BY t.topic);
+$$;
+COMMENT ON FUNCTION vektonn._by_topic(vektonn.data_source, jsonb, boolean, bytea[], bytea[]) IS 'the messages of data points, by topic';
+
+CREATE FUNCTION vektonn._produce(server name, topic text, keys bytea[], "values" bytea[]) RETURNS jsonb
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	BEGIN
+		RETURN vektonn.produce($1, $2, $3, $4);
+	EXCEPTION WHEN undefined_object THEN
+		-- The topic is not there, or not any more.
+		IF NOT vektonn.ensure_topic($1, $2) THEN
+			RAISE;
+		END IF;
+	END;
+	RETURN vektonn.produce($1, $2, $3, $4);
+END $$;
+COMMENT ON FUNCTION vektonn._produce(name, text, bytea[], bytea[]) IS 'produces messages, and creates the topic where it is not there';
+
 CREATE FUNCTION vektonn._send(source vektonn.data_source, data_points jsonb, keys_only boolean, wait interval, OUT count integer, OUT offsets jsonb) RETURNS record
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	message record;
+	part record;
 	index vektonn.index_def;
 BEGIN
 	IF $2 IS NULL THEN
@@ -64,15 +101,11 @@ BEGIN
 	END IF;
 	message := vektonn._messages($1, $2, $3);
 	count := cardinality(message.keys);
-	BEGIN
-		offsets := vektonn.produce(source.server, source.topic, message.keys, message.values);
-	EXCEPTION WHEN undefined_object THEN
-		-- The topic is not there, or not any more.
-		IF NOT vektonn.ensure_topic(source.server, source.topic) THEN
-			RAISE;
-		END IF;
-		offsets := vektonn.produce(source.server, source.topic, message.keys, message.values);
-	END;
+	offsets := '{}';
+	FOR part IN SELECT * FROM vektonn._by_topic(source, $2, $3, message.keys, message.values) LOOP
+		offsets := offsets || CASE WHEN source.topic_attributes = '{}' THEN vektonn._produce(source.server, part.topic, part.keys, part.values)
+			ELSE jsonb_build_object(part.topic, vektonn._produce(source.server, part.topic, part.keys, part.values)) END;
+	END LOOP;
 	IF $4 IS NOT NULL THEN
 		FOR index IN SELECT * FROM vektonn.index_def i WHERE i.data_source_id = source.data_source_id ORDER BY i.index_id LOOP
 			IF NOT vektonn._wait_for_index(index, source, $4, offsets) THEN
@@ -139,7 +172,8 @@ BEGIN
 		RETURN (SELECT s.count FROM vektonn._send(source, $3, false, NULL) s);
 	END IF;
 	message := vektonn._messages(source, $3, false);
-	RETURN vektonn.enqueue(source.server, source.topic, message.keys, message.values);
+	RETURN (SELECT coalesce(sum(vektonn.enqueue(source.server, t.topic, t.keys, t.values)), 0)
+		FROM vektonn._by_topic(source, $3, false, message.keys, message.values) t);
 END $$;
 COMMENT ON FUNCTION vektonn.upload_on_commit(text, text, jsonb) IS
 	'uploads data points if and when this transaction commits, through the outbox';

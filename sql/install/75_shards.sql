@@ -1,18 +1,5 @@
 -- Shards: which points each holds, where it lies, and how far it is.
 
-CREATE FUNCTION vektonn.hash_shard(shards integer, VARIADIC "values" "any") RETURNS integer
-	AS 'MODULE_PATHNAME', 'vk_hash_shard' LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION vektonn.hash_shard(integer, "any") IS
-	'the remainder by which PostgreSQL puts these values into a hash partition of that modulus';
-
-CREATE FUNCTION vektonn.farm_hash(value "any") RETURNS numeric
-	AS 'MODULE_PATHNAME', 'vk_farm_hash' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION vektonn.farm_hash("any") IS 'Vektonn''s hash of an attribute''s value: FarmHash, 64 bits without sign';
-
-CREATE FUNCTION vektonn.farm_shard(shards integer, value "any") RETURNS integer
-	AS 'MODULE_PATHNAME', 'vk_farm_shard' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION vektonn.farm_shard(integer, "any") IS 'the shard Vektonn puts an attribute''s value into: its farm_hash modulo the number of shards';
-
 -- The definition of shards.
 
 CREATE FUNCTION vektonn._shard_map_error(problem text, detail text DEFAULT NULL) RETURNS void
@@ -388,10 +375,11 @@ BEGIN
 			(SELECT ' OPTIONS (' || string_agg(format('%I %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') || ')' FROM unnest(f.srvoptions) o))
 		INTO kafka FROM pg_foreign_server f WHERE f.srvname = source.server;
 	RETURN QUERY SELECT d.name, d.server, E'CREATE EXTENSION IF NOT EXISTS vektonn SCHEMA @extschema@;\n' || coalesce(kafka, '')
-			|| format(E'SELECT vektonn.create_data_source(%L, %L, %s, %L, %L, server => %L, sparse => %L, format => %L, topic => %L)\n\tWHERE NOT EXISTS (SELECT FROM vektonn.data_sources WHERE name = %1$L AND version = %2$L);\n',
+			|| format(E'SELECT vektonn.create_data_source(%L, %L, %s, %L, %L, server => %L, sparse => %L, format => %L, topic => %L, topic_shards => %L)\n\tWHERE NOT EXISTS (SELECT FROM vektonn.data_sources WHERE name = %1$L AND version = %2$L);\n',
 				source.name, source.version, source.vector_dimension,
 				(SELECT jsonb_object_agg(a.n, a.t) FROM unnest(source.attribute_names, source.attribute_types) a (n, t)),
-				source.permanent_attributes, source.server, source.sparse, source.format, source.topic)
+				source.permanent_attributes, source.server, source.sparse, source.format, source.topic,
+				(SELECT jsonb_object_agg(t.a, t.m) FROM unnest(source.topic_attributes, source.topic_moduli) t (a, m)))
 			|| format(E'SELECT vektonn.create_index(%L, %L, %L, %L, %L, params => %L, id_attributes => %L, split_attributes => %L,\n\ttable_name => %L, table_schema => %L, vector_column => %L, shard_attributes => %L,\n\tshard_map => %L, shard => %L);\n',
 				index.name, index.version, source.name, source.version, index.algorithm, index.params, index.id_attributes, index.split_attributes,
 				(SELECT o.option_value FROM pg_options_to_table(t.ftoptions) o WHERE o.option_name = 'table_name'),
@@ -456,7 +444,8 @@ CREATE FUNCTION vektonn._shard_place(index vektonn.index_def, shard vektonn.shar
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF shard.server IS NULL THEN
-		RETURN format('p.stream_name = %L', coalesce(shard.stream_name, index.stream_name));
+		RETURN (SELECT format('p.schema_name = %L AND p.table_name = %L', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE c.oid = CASE WHEN shard.stream_name IS NULL THEN index.target ELSE shard.partition END);
 	END IF;
 	RETURN (SELECT string_agg(format('p.%I = %L', o.option_name, o.option_value), ' AND ') FROM pg_foreign_table t, pg_options_to_table(t.ftoptions) o
 		WHERE t.ftrelid = shard.partition AND o.option_name IN ('schema_name', 'table_name'));
@@ -464,39 +453,41 @@ END $$;
 COMMENT ON FUNCTION vektonn._shard_place(vektonn.index_def, vektonn.shard_def) IS 'the condition on stream_progress that finds a shard''s stream';
 
 -- Offsets behind all that a topic holds now.
-CREATE FUNCTION vektonn._end_offsets(source vektonn.data_source) RETURNS jsonb
+CREATE FUNCTION vektonn._end_offsets(server name, topic text) RETURNS jsonb
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (SELECT coalesce(jsonb_object_agg(p.partition, p.behind), '{}') FROM (
-		SELECT m.partition, max(m."offset") + 1 AS behind FROM vektonn.peek(source.server, source.topic, count => 1) m GROUP BY 1) p);
+		SELECT m.partition, max(m."offset") + 1 AS behind FROM vektonn.peek($1, $2, count => 1) m GROUP BY 1) p);
 EXCEPTION WHEN undefined_object THEN
 	RETURN '{}';
 END $$;
-COMMENT ON FUNCTION vektonn._end_offsets(vektonn.data_source) IS 'offsets behind all that a data source''s topic holds; none when there is no topic';
+COMMENT ON FUNCTION vektonn._end_offsets(name, text) IS 'offsets behind all that a topic holds; none when there is no topic';
 
 CREATE FUNCTION vektonn._wait_for_index(index vektonn.index_def, source vektonn.data_source, timeout interval, offsets jsonb) RETURNS boolean
 	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	deadline timestamptz := clock_timestamp() + coalesce($3, '30 seconds');
-	stream_name text;
+	stream record;
 	shard vektonn.shard_def;
-	wanted jsonb := $4;
+	-- by topic
+	wanted jsonb := CASE WHEN source.topic_attributes = '{}' AND $4 IS NOT NULL THEN jsonb_build_object(source.topic, $4) ELSE $4 END;
 	behind boolean;
 BEGIN
 	-- First, for what comes while others are waited for need not be.
 	IF wanted IS NULL AND EXISTS (SELECT FROM vektonn.shard_def d WHERE d.index_id = index.index_id AND d.server IS NOT NULL) THEN
-		wanted := vektonn._end_offsets(source);
+		wanted := (SELECT jsonb_object_agg(t.topic, vektonn._end_offsets(source.server, t.topic)) FROM vektonn._topics(source) t);
 	END IF;
-	FOREACH stream_name IN ARRAY vektonn._stream_names(index) LOOP
-		IF NOT vektonn.wait_for(stream_name, greatest(deadline - clock_timestamp(), '0'), wanted) THEN
+	FOR stream IN SELECT * FROM vektonn._streams(index) LOOP
+		IF (wanted IS NULL OR wanted ? stream.topic)
+				AND NOT vektonn.wait_for(stream.stream_name, greatest(deadline - clock_timestamp(), '0'), wanted -> stream.topic) THEN
 			RETURN false;
 		END IF;
 	END LOOP;
 	FOR shard IN SELECT * FROM vektonn.shard_def d WHERE d.index_id = index.index_id AND d.server IS NOT NULL ORDER BY d.number LOOP
 		LOOP
-			EXECUTE format('SELECT EXISTS (SELECT FROM jsonb_each_text($1) w WHERE NOT EXISTS (
-					SELECT FROM %s p WHERE %s AND p.partition = w.key::integer AND p.next_offset >= w.value::bigint))',
+			EXECUTE format('SELECT EXISTS (SELECT FROM jsonb_each($1) t, jsonb_each_text(t.value) w WHERE NOT EXISTS (
+					SELECT FROM %s p WHERE %s AND p.topic = t.key AND p.partition = w.key::integer AND p.next_offset >= w.value::bigint))',
 				shard.status_table, vektonn._shard_place(index, shard)) INTO behind USING wanted;
 			EXIT WHEN NOT behind;
 			IF clock_timestamp() >= deadline THEN

@@ -42,7 +42,19 @@ SELECT vektonn.import_config('data-sources/X/1.yaml', '- 1');
 SELECT vektonn.import_config('data-sources/X.yaml', '');
 SELECT vektonn.import_config('data-sources/X/1.yaml', 'a: &x 1
 b: *x');
-SELECT vektonn.import_config('data-sources/X/1.yaml', 'shardersByAttributeKey: {ShardId: {numberOfShards: 7}}');
+SELECT vektonn.import_config('data-sources/X/1.yaml', 'vectorDimension: 2
+shardersByAttributeKey: {ShardId: {numberOfShards: 7}}');
+SELECT vektonn.import_config('data-sources/X/1.yaml', 'vectorDimension: 2
+attributeValueTypes: {Id: Int64}
+permanentAttributes: [Id]
+shardersByAttributeKey: {Id: {numberOfShards: ~}}');
+-- what a shard of several topics holds
+SELECT vektonn._import_shard_rules(shard, '{Category,ShopId}', '{2,7}') FROM (VALUES
+	('{"shardsByAttributeKey": {"Other": {"numberOfShards": "6", "shardValues": ["0", "1"]}}, "dataSourceShardsToConsume": [{"shardingCoordinatesByAttributeKey": {"Category": "1", "ShopId": null}}]}'::jsonb),
+	('{"shardsByAttributeKey": {"ShopId": {"numberOfShards": "3", "shardValues": ["0"]}}, "dataSourceShardsToConsume": [{"shardingCoordinatesByAttributeKey": {"ShopId": "0"}}, {"shardingCoordinatesByAttributeKey": {"ShopId": "2"}}]}'),
+	('{"shardsByAttributeKey": {}, "dataSourceShardsToConsume": [{}]}'), ('{}')) s (shard);
+SELECT vektonn._import_shard_rules('{"dataSourceShardsToConsume": [{"shardingCoordinatesByAttributeKey": {"A": "2"}}]}', '{A}', '{2}');
+SELECT vektonn._import_shard_rules('{"dataSourceShardsToConsume": [{"shardingCoordinatesByAttributeKey": {"A": "0", "B": "1"}}, {"shardingCoordinatesByAttributeKey": {"A": "1", "B": "0"}}]}', '{A,B}', '{2,2}');
 SELECT vektonn.import_config('indices/X/1.yaml', 'dataSourceId: {name: QuickStart.Source, version: 1.0}
 indexAlgorithm: {type: FaissIndex.IP, params: {Hnsw_M: 16}}
 idAttributes: [id]');
