@@ -1,7 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * am_planner.c
- *	  Paths the planner does not make by itself.
+ *	  What the planner does not do by itself.
+ *
+ * A distance that a query orders by and does not return is a hidden column of
+ * its plan, computed for each row although the index has put the rows in order
+ * and nothing looks at it.  Where the vector is TOASTed this costs as much as
+ * the search.  So it is taken out of finished plans.
  *
  * Up to PostgreSQL 16 the planner leaves = ANY on any index column but the
  * first out of an ordered index path (found_lower_saop_clause in indxpath.c:
@@ -18,11 +23,14 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "optimizer/planner.h"
 #include "utils/lsyscache.h"
+#include "utils/relcache.h"
 
 #include "am/am_private.h"
 
 static set_rel_pathlist_hook_type next_hook;
+static planner_hook_type next_planner_hook;
 
 /* The split column (0-based among index columns) that = ANY restricts, or 0. */
 static int
@@ -114,9 +122,102 @@ add_any_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 		add_path(rel, (Path *) lfirst(cell));
 }
 
+/* ------------------------------------------------------------------------
+ * Hidden distances
+ * ------------------------------------------------------------------------ */
+
+static bool
+is_ours(Oid indexid)
+{
+	Relation	rel = RelationIdGetRelation(indexid);
+	bool		ours;
+
+	if (rel == NULL)
+		return false;
+	ours = rel->rd_indam != NULL && rel->rd_indam->ambuild == vk_build;
+	RelationClose(rel);
+	return ours;
+}
+
+/* The scan whose hidden columns are those of the plan, or NULL. */
+static IndexScan *
+ordered_scan(Plan *plan)
+{
+	IndexScan  *scan;
+
+	/* LIMIT ... WITH TIES compares them */
+	if (plan != NULL && IsA(plan, Limit) && ((Limit *) plan)->limitOption == LIMIT_OPTION_COUNT)
+		plan = plan->lefttree;
+	if (plan == NULL || !IsA(plan, IndexScan))
+		return NULL;
+	scan = (IndexScan *) plan;
+	return scan->indexorderbyorig != NIL && is_ours(scan->indexid) ? scan : NULL;
+}
+
+/* plan is that of a whole query, or of a subquery. */
+static void
+drop_hidden_distances(Plan *plan)
+{
+	IndexScan  *scan = ordered_scan(plan);
+	ListCell   *cell;
+
+	if (scan == NULL)
+		return;
+	foreach(cell, scan->scan.plan.targetlist)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+
+		if (entry->resjunk && list_member(scan->indexorderbyorig, entry->expr))
+			entry->expr = (Expr *) makeNullConst(exprType((Node *) entry->expr), -1,
+												 exprCollation((Node *) entry->expr));
+	}
+}
+
+static void
+walk_plan(Plan *plan)
+{
+	if (plan == NULL)
+		return;
+	walk_plan(plan->lefttree);
+	walk_plan(plan->righttree);
+
+	/*
+	 * LIMIT is the last step of a query: a subquery that has become part of
+	 * another
+	 */
+	if (IsA(plan, Limit))
+		drop_hidden_distances(plan);
+	if (IsA(plan, SubqueryScan))
+	{
+		drop_hidden_distances(((SubqueryScan *) plan)->subplan);
+		walk_plan(((SubqueryScan *) plan)->subplan);
+	}
+}
+
+static PlannedStmt *
+plan_query(Query *query, const char *text, int options, ParamListInfo params)
+{
+	PlannedStmt *result = next_planner_hook != NULL ?
+	next_planner_hook(query, text, options, params) :
+	standard_planner(query, text, options, params);
+	ListCell   *cell;
+
+	if (result->commandType == CMD_SELECT)
+		drop_hidden_distances(result->planTree);
+	walk_plan(result->planTree);
+	foreach(cell, result->subplans)
+	{
+		drop_hidden_distances((Plan *) lfirst(cell));
+		walk_plan((Plan *) lfirst(cell));
+	}
+	return result;
+}
+
 void
 vk_planner_init(void)
 {
 	next_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_any_paths;
+	next_planner_hook = planner_hook;
+	planner_hook = plan_query;
 }
