@@ -231,6 +231,7 @@ vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset)
 	page = (const char *) BufferGetPage(recent->buffer);
 	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
 	__builtin_prefetch(page);
+	__builtin_prefetch(page + BLCKSZ - 1);
 	for (int line = 0; line < PREFETCH_BYTES && offset + line < BLCKSZ; line += 64)
 		__builtin_prefetch(page + offset + line);
 }

@@ -56,7 +56,7 @@ CREATE INDEX ON g USING vektonn (v vector_l2_ops) WITH (m = 16);
 SET vektonn.ef_search = 10001;
 -- how much memory a build takes
 ANALYZE g;
-SELECT vektonn.build_memory('g') BETWEEN 3000 * 700 AND 3000 * 1000;
+SELECT vektonn.build_memory('g') BETWEEN 3000 * 900 AND 3000 * 1300;
 SELECT vektonn.build_memory('g', 'id');
 SELECT vektonn.graph_row_bytes(0, 16001, 16);
 DROP TABLE g, h;

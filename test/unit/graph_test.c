@@ -103,7 +103,7 @@ test_kernels(int dim)
 		for (int t = 0; t < 2; t++)
 		{
 			tables[t] = (uint8 *) TYPEALIGN(64, (uintptr_t) palloc(lay.code_dim * 4 + 64));
-			vk_code_table_build(t ? kernels : oracle, &table[t], x, lay.code_dim, tables[t]);
+			vk_code_table_build(t ? kernels : oracle, &table[t], x, lay.code_dim, lay.planes, tables[t]);
 		}
 		CHECK(memcmp(tables[0], tables[1], lay.code_dim * 4) == 0, "dim %d %s: tables", dim, kernels->name);
 
@@ -129,7 +129,7 @@ test_kernels(int dim)
 	}
 }
 
-/* Estimates of squared distances are unbiased and about as near as 1/sqrt(dim). */
+/* Estimates of squared distances are unbiased and about as near as 1/sqrt(dim), by two bits half that. */
 static void
 test_estimates(int dim)
 {
@@ -143,6 +143,7 @@ test_estimates(int dim)
 	float		est[VK_EDGE_GROUP];
 	double		error = 0;
 	double		bias = 0;
+	double		bound;
 
 	vk_graph_layout_init(&lay, VK_ELEM_FLOAT4, VK_METRIC_L2, dim, 16, VK_GRAPH_PAGE_BYTES);
 	vk_space_init(&space, &lay, 99);
@@ -164,7 +165,7 @@ test_estimates(int dim)
 		vk_edge_encode(space.codes, &lay, rotated[0], rotated[e + 2], &code);
 		vk_edge_put(&lay, rec, e, e, 0, &code);
 	}
-	vk_code_table_build(space.codes, &table, rotated[1], lay.code_dim, tables);
+	vk_code_table_build(space.codes, &table, rotated[1], lay.code_dim, lay.planes, tables);
 	{
 		VkPoint		query = {(char *) (points + dim), 0};
 		VkPoint		owner = {(char *) points, 0};
@@ -181,8 +182,14 @@ test_estimates(int dim)
 			bias += (est[e] - exact) / exact / VK_EDGE_GROUP;
 		}
 	}
-	CHECK(error < 1.6 / sqrt(lay.code_dim), "dim %d: mean error %g", dim, error);
-	CHECK(fabs(bias) < 2.0 / sqrt(lay.code_dim), "dim %d: bias %g", dim, bias);
+
+	/*
+	 * codes of some dimensions only have the error of the projection as well,
+	 * which is that of the query
+	 */
+	bound = (lay.code_dim < lay.nav_dim ? 3.5 : lay.planes == 1 ? 1.6 : 0.8) / sqrt(lay.code_dim);
+	CHECK(error < bound, "dim %d: mean error %g", dim, error);
+	CHECK(fabs(bias) < bound * 1.25, "dim %d: bias %g", dim, bias);
 }
 
 typedef enum
@@ -335,7 +342,7 @@ test_recall(VkElem elem, VkMetric metric, int dim, int count, DataShape shape, i
 int
 main(void)
 {
-	static const int dims[] = {1, 2, 3, 64, 100, 128, 384, 784, 1000, 1536, 4096, 16000};
+	static const int dims[] = {1, 2, 3, 64, 100, 128, 256, 288, 384, 784, 1000, 1536, 4096, 16000};
 
 	vk_kernels = vk_kernels_get(VK_KERNEL_AUTO);
 	for (int i = 0; i < (int) lengthof(dims); i++)

@@ -109,7 +109,7 @@ make_state(VkGraph *graph)
 	int			oldest = 0;
 
 	vk_graph_layout(&graph->index->info, &lay);
-	if (lay.max_edges != graph->root.max_edges || lay.code_dim != graph->root.code_dim ||
+	if (lay.max_edges != graph->root.max_edges || lay.code_bytes * 8 != graph->root.code_bits ||
 		lay.slot_size != graph->root.slot_size ||
 		lay.slots_per_page != graph->root.slots_per_page)
 	{
@@ -517,7 +517,7 @@ vk_graph_create_root(VkIndex *index, uint32 split_id, uint64 seed)
 	root->free_page = InvalidBlockNumber;
 	root->npages = 0;
 	root->max_edges = lay.max_edges;
-	root->code_dim = lay.code_dim;
+	root->code_bits = lay.code_bytes * 8;
 	root->slot_size = lay.slot_size;
 	root->slots_per_page = lay.slots_per_page;
 	VkPageSetUsed(page, sizeof(VkGraphRoot));

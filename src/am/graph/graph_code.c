@@ -60,11 +60,11 @@ vk_rotation_init(VkRotation *rotation, int dim, uint64 seed, uint32 *signs)
 /*
  * With integer coordinates c_i and bits b_i of an edge, the sum over i of
  * |c_i| where b_i is the sign of c_i is what the tables add up; the signed sum
- * is twice that less the sum of all |c_i|.
+ * is twice that less the sum of all |c_i|.  Of two planes, the first counts twice.
  */
 void
 vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const float *query,
-					int code_dim, uint8 *tables)
+					int code_dim, int planes, uint8 *tables)
 {
 	uint8		coords[VK_CODE_MAX_DIM] = {0};
 	uint8		negatives[VK_CODE_MAX_DIM] = {0};
@@ -93,8 +93,9 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 	kernels->fill_tables(coords, negatives, code_dim, tables);
 
 	table->code_dim = code_dim;
+	table->planes = planes;
 	table->unit = per_unit > 0 ? 2.0f / per_unit : 0;
-	table->offset = per_unit > 0 ? -(float) total / per_unit : 0;
+	table->offset = per_unit > 0 ? -(float) (total * (planes == 1 ? 1 : 3)) / per_unit : 0;
 	table->tables = tables;
 }
 
@@ -103,13 +104,13 @@ vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const fl
 			   const float *nbr, VkEdgeCode *code)
 {
 	float		norm2;
-	float		norm1;
-	float		signed_owner;
+	float		diff_code;
+	float		owner_code;
 	float		ratio;
 
-	kernels->encode(owner, nbr, lay->nav_dim, lay->code_dim, code->bits,
-					&norm2, &norm1, &signed_owner);
-	ratio = norm1 > 0 ? norm2 / norm1 : 0;
+	kernels->encode(owner, nbr, lay->nav_dim, lay->code_dim, lay->planes, code->bits,
+					&norm2, &diff_code, &owner_code);
+	ratio = diff_code > 0 ? norm2 / diff_code : 0;
 	if (lay->ip)
 	{
 		code->bias = 0;
@@ -118,7 +119,7 @@ vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const fl
 	else
 	{
 		code->scale = 2 * ratio;
-		code->bias = norm2 + code->scale * signed_owner;
+		code->bias = norm2 + code->scale * owner_code;
 	}
 	/* Vectors beyond the range of float: an edge that is always worth a look. */
 	if (!isfinite(code->bias) || !isfinite(code->scale))
@@ -131,7 +132,7 @@ vk_edge_put(const VkGraphLayout *lay, char *rec, int edge, VkNodeId id, uint8 ge
 {
 	char	   *to = rec + vk_edge_code_offset(lay, edge);
 
-	for (int byte = 0; byte < lay->code_dim / 8; byte += VK_CODE_PIECE)
+	for (int byte = 0; byte < lay->code_bytes; byte += VK_CODE_PIECE)
 	{
 		memcpy(to, code->bits + byte, VK_CODE_PIECE);
 		to += VK_CODE_STRIDE;
@@ -147,7 +148,7 @@ vk_edge_get(const VkGraphLayout *lay, const char *rec, int edge, VkEdgeCode *cod
 {
 	const char *from = rec + vk_edge_code_offset(lay, edge);
 
-	for (int byte = 0; byte < lay->code_dim / 8; byte += VK_CODE_PIECE)
+	for (int byte = 0; byte < lay->code_bytes; byte += VK_CODE_PIECE)
 	{
 		memcpy(code->bits + byte, from, VK_CODE_PIECE);
 		from += VK_CODE_STRIDE;

@@ -32,6 +32,7 @@ typedef struct VkRotation
 typedef struct VkCodeTable
 {
 	int			code_dim;
+	int			planes;
 	float		unit;			/* sum of signed coordinates = unit * sum +
 								 * offset */
 	float		offset;
@@ -58,12 +59,15 @@ typedef struct VkGraphKernels
 							 float dv, float limit, float *est);
 
 	/*
-	 * Signs of nbr - owner to bits, and the sums a code needs: squared norm
-	 * of the difference over dim, its 1-norm and the signed sum of owner over
-	 * code_dim.
+	 * nbr - owner to bits: signs, and with two planes behind them whether a
+	 * coordinate exceeds the root mean square, negated where it is negative,
+	 * so that twice a sign plus the other is 3, 1, -1, -3.  And the sums a
+	 * code needs: squared norm of the difference over dim, its product with
+	 * the code and that of owner with the code over code_dim.
 	 */
 	void		(*encode) (const float *owner, const float *nbr, int dim, int code_dim,
-						   uint8 *bits, float *norm2, float *norm1, float *signed_owner);
+						   int planes, uint8 *bits, float *norm2, float *diff_code,
+						   float *owner_code);
 } VkGraphKernels;
 
 extern const VkGraphKernels vk_graph_kernels_portable;
@@ -83,7 +87,7 @@ extern void vk_rotation_init(VkRotation *rotation, int dim, uint64 seed, uint32 
 
 /* tables: code_dim * 4 bytes of the caller's, 64-byte aligned. */
 extern void vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table,
-								const float *query, int code_dim, uint8 *tables);
+								const float *query, int code_dim, int planes, uint8 *tables);
 
 /* One edge, outside of a slot. */
 typedef struct VkEdgeCode
@@ -108,7 +112,7 @@ vk_edge_code_offset(const VkGraphLayout *lay, int edge)
 	int			group = edge / VK_EDGE_GROUP;
 	int			within = edge % VK_EDGE_GROUP;
 
-	return lay->code_off + group * lay->code_dim * 4 + within * VK_CODE_PIECE;
+	return lay->code_off + group * VK_EDGE_GROUP * lay->code_bytes + within * VK_CODE_PIECE;
 }
 
 /* Writes the edge e of a slot; the caller counts edges and versions. */

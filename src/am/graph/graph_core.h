@@ -102,6 +102,7 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 			vk_beam_remove(search, current);
 			continue;
 		}
+		core_prefetch(access, id);
 		rec = core_pin(access, id);
 		if (rec == NULL)
 			continue;

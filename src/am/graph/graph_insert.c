@@ -123,7 +123,7 @@ core_add_edge(CoreAccess *graph, VkNodeId id, int level, const VkNewEdge *edge)
 
 			vk_edit_start(&edit, graph->index);
 			page = vk_edit_page(&edit, buffer);
-			for (int byte = 0; byte < lay->code_dim / 8; byte += VK_CODE_PIECE)
+			for (int byte = 0; byte < lay->code_bytes; byte += VK_CODE_PIECE)
 			{
 				vk_edit_put(&edit, page, to, edge->code.bits + byte, VK_CODE_PIECE);
 				to += VK_CODE_STRIDE;

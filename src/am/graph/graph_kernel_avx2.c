@@ -94,18 +94,24 @@ estimate_half(const VkCodeTable *table, const uint8 *codes, const float *bias,
 	const __m256i by_lane = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 	__m256i		even = _mm256_setzero_si256();
 	__m256i		odd = even;
+	int			words = table->code_dim / 32;
 	__m128i		low;
 	__m128i		high;
 	uint32		below;
 
-	for (int word = 0; word < table->code_dim / 32; word++)
+	for (int word = 0; word < words * table->planes; word++)
 	{
-		const uint8 *tables = table->tables + word * 128;
+		const uint8 *tables = table->tables + (word < words ? word : word - words) * 128;
 		const uint8 *line = codes + word * VK_CODE_STRIDE;
 		__m256i		a = _mm256_loadu_si256((const __m256i *) line);
 		__m256i		b = _mm256_loadu_si256((const __m256i *) (line + 32));
 		__m256i		x[2];
 
+		if (word == words)
+		{
+			even = _mm256_add_epi16(even, even);
+			odd = _mm256_add_epi16(odd, odd);
+		}
 		a = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(a, by_byte), by_lane);
 		b = _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(b, by_byte), by_lane);
 		x[0] = _mm256_unpacklo_epi64(a, b); /* bytes 0 | 2 */

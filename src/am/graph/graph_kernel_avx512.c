@@ -99,27 +99,37 @@ estimate(const VkCodeTable *table, const uint8 *codes, const float *bias, const 
 	__m512i		odd0 = even0;
 	__m512i		even1 = even0;
 	__m512i		odd1 = even0;
+	int			words = table->code_dim / 32;
 	uint32		below;
 
-	for (int word = 0; word < table->code_dim / 32; word++)
+	for (int plane = 0; plane < table->planes; plane++)
 	{
-		__m512i		low = _mm512_loadu_si512(table->tables + word * 128);
-		__m512i		high = _mm512_loadu_si512(table->tables + word * 128 + 64);
-		__m512i		x0 = _mm512_loadu_si512(codes + word * VK_CODE_STRIDE);
-		__m512i		x1 = _mm512_loadu_si512(codes + word * VK_CODE_STRIDE + 64);
-		__m512i		l;
-		__m512i		h;
+		/* what the first plane counts, it counts twice */
+		even0 = _mm512_add_epi16(even0, even0);
+		odd0 = _mm512_add_epi16(odd0, odd0);
+		even1 = _mm512_add_epi16(even1, even1);
+		odd1 = _mm512_add_epi16(odd1, odd1);
+		for (int word = 0; word < words; word++)
+		{
+			__m512i		low = _mm512_loadu_si512(table->tables + word * 128);
+			__m512i		high = _mm512_loadu_si512(table->tables + word * 128 + 64);
+			__m512i		x0 = _mm512_loadu_si512(codes);
+			__m512i		x1 = _mm512_loadu_si512(codes + 64);
+			__m512i		l;
+			__m512i		h;
 
-		x0 = _mm512_permutexvar_epi32(by_lane, _mm512_shuffle_epi8(x0, by_byte));
-		x1 = _mm512_permutexvar_epi32(by_lane, _mm512_shuffle_epi8(x1, by_byte));
-		l = _mm512_shuffle_epi8(low, _mm512_and_si512(x0, nibble));
-		h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x0, 4), nibble));
-		even0 = _mm512_add_epi16(even0, _mm512_add_epi16(l, h));
-		odd0 = _mm512_add_epi16(odd0, _mm512_add_epi16(_mm512_srli_epi16(l, 8), _mm512_srli_epi16(h, 8)));
-		l = _mm512_shuffle_epi8(low, _mm512_and_si512(x1, nibble));
-		h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x1, 4), nibble));
-		even1 = _mm512_add_epi16(even1, _mm512_add_epi16(l, h));
-		odd1 = _mm512_add_epi16(odd1, _mm512_add_epi16(_mm512_srli_epi16(l, 8), _mm512_srli_epi16(h, 8)));
+			codes += VK_CODE_STRIDE;
+			x0 = _mm512_permutexvar_epi32(by_lane, _mm512_shuffle_epi8(x0, by_byte));
+			x1 = _mm512_permutexvar_epi32(by_lane, _mm512_shuffle_epi8(x1, by_byte));
+			l = _mm512_shuffle_epi8(low, _mm512_and_si512(x0, nibble));
+			h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x0, 4), nibble));
+			even0 = _mm512_add_epi16(even0, _mm512_add_epi16(l, h));
+			odd0 = _mm512_add_epi16(odd0, _mm512_add_epi16(_mm512_srli_epi16(l, 8), _mm512_srli_epi16(h, 8)));
+			l = _mm512_shuffle_epi8(low, _mm512_and_si512(x1, nibble));
+			h = _mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(x1, 4), nibble));
+			even1 = _mm512_add_epi16(even1, _mm512_add_epi16(l, h));
+			odd1 = _mm512_add_epi16(odd1, _mm512_add_epi16(_mm512_srli_epi16(l, 8), _mm512_srli_epi16(h, 8)));
+		}
 	}
 	below = finish(table, fold(even0, odd0), bias, scale, dv, limit, est);
 	return below | finish(table, fold(even1, odd1), bias + 16, scale + 16, dv, limit, est + 16) << 16;

@@ -50,13 +50,16 @@ estimate(const VkCodeTable *table, const uint8 *codes, const float *bias, const 
 		 float dv, float limit, float *est)
 {
 	uint32		sums[VK_EDGE_GROUP] = {0};
+	int			words = table->code_dim / 32;
 	uint32		below = 0;
 
-	for (int word = 0; word < table->code_dim / 32; word++)
+	for (int word = 0; word < words * table->planes; word++)
 	{
-		const uint8 *tables = table->tables + word * 128;
+		const uint8 *tables = table->tables + word % words * 128;
 		const uint8 *line = codes + word * VK_CODE_STRIDE;
 
+		for (int e = 0; e < VK_EDGE_GROUP && word == words; e++)
+			sums[e] *= 2;
 		for (int e = 0; e < VK_EDGE_GROUP; e++)
 		{
 			for (int k = 0; k < VK_CODE_PIECE; k++)

@@ -112,36 +112,60 @@ sum_lanes(VkFloat16v v)
 	return sum;
 }
 
-static void
-encode(const float *owner, const float *nbr, int dim, int code_dim, uint8 *bits,
-	   float *norm2, float *norm1, float *signed_owner)
+static inline void
+put_mask(uint8 *bits, unsigned mask)
 {
-	VkFloat16v	sum2 = {0};
-	VkFloat16v	sum1 = {0};
+	bits[0] = mask & 0xFF;
+	bits[1] = mask >> 8;
+}
+
+/* Squared norm of nbr - owner over from..to-1. */
+static inline float
+sum_squares(const float *owner, const float *nbr, int from, int to)
+{
+	VkFloat16v	sum = {0};
+
+	for (int i = from; i < to; i += LANES)
+	{
+		VkFloat16v	diff = CV(nbr + i) - CV(owner + i);
+
+		sum += diff * diff;
+	}
+	return sum_lanes(sum);
+}
+
+static void
+encode(const float *owner, const float *nbr, int dim, int code_dim, int planes, uint8 *bits,
+	   float *norm2, float *diff_code, float *owner_code)
+{
+	float		sum2 = sum_squares(owner, nbr, 0, code_dim);
+	VkFloat16v	sum_diff = {0};
 	VkFloat16v	sum_owner = {0};
 	const VkInt16v sign_bit = (VkInt16v) {0} +(int32) 0x80000000;
-	int			i;
+	float		level = planes == 1 ? INFINITY : sqrtf(sum2 / code_dim);
+	VkFloat16v	levels = (VkFloat16v) {0} +level;
+	VkFloat16v	one = (VkFloat16v) {0} +1.0f;
+	VkFloat16v	three = (VkFloat16v) {0} +3.0f;
 
-	for (i = 0; i < code_dim; i += LANES)
+	for (int i = 0; i < code_dim; i += LANES)
 	{
 		VkFloat16v	diff = CV(nbr + i) - CV(owner + i);
 		VkInt16v	sign = (VkInt16v) diff & sign_bit;
-		unsigned	mask;
+		VkFloat16v	size = (VkFloat16v) ((VkInt16v) diff & ~sign_bit);
+		VkInt16v	large = (VkInt16v) (size > levels);
+		VkFloat16v	code = (VkFloat16v) (((VkInt16v) three & large) | ((VkInt16v) one & ~large));
 
-		sum2 += diff * diff;
-		sum1 += (VkFloat16v) ((VkInt16v) diff & ~sign_bit);
-		sum_owner += (VkFloat16v) ((VkInt16v) CV(owner + i) ^ sign);
-		mask = SIGN_MASK(sign) ^ 0xFFFF;
-		bits[i / 8] = mask & 0xFF;
-		bits[i / 8 + 1] = mask >> 8;
-	}
-	for (; i < dim; i += LANES)
-	{
-		VkFloat16v	diff = CV(nbr + i) - CV(owner + i);
+		sum_diff += size * code;
+		sum_owner += (VkFloat16v) ((VkInt16v) (CV(owner + i) * code) ^ sign);
+		put_mask(bits + i / 8, SIGN_MASK(sign) ^ 0xFFFF);
+		if (planes > 1)
+		{
+			VkInt16v	low = (sign ^ large) & sign_bit;
 
-		sum2 += diff * diff;
+			put_mask(bits + (code_dim + i) / 8, SIGN_MASK(low));
+		}
 	}
-	*norm2 = sum_lanes(sum2);
-	*norm1 = sum_lanes(sum1);
-	*signed_owner = sum_lanes(sum_owner);
+	*norm2 = sum2 + sum_squares(owner, nbr, code_dim, dim);
+	*diff_code = sum_lanes(sum_diff);
+	*owner_code = sum_lanes(sum_owner);
 }

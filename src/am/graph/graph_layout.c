@@ -6,8 +6,9 @@
  * A node wants its whole vector and long codes in one slot, and many slots on
  * a page.  In this order: the vector inline if it fits beside codes of
  * VK_CODE_MIN_DIM; as many slots a page as codes of 5/8 of the dimensions
- * leave; the longest codes that keep this number.  Vectors that do not fit, and
- * sparse ones, which have any length, have a page and go on in further slots.
+ * leave; the longest codes that keep this number; but two bits a dimension where
+ * dimensions are few.  Vectors that do not fit, and sparse ones, which have any
+ * length, have a page and go on in further slots.
  *
  *-------------------------------------------------------------------------
  */
@@ -74,6 +75,23 @@ layout_inline(VkGraphLayout *lay, int edges, int page_bytes)
 	return true;
 }
 
+/*
+ * Codes of two bits a dimension, which halve the error of estimates, where that
+ * leaves two slots a page and two thirds of what there were.
+ */
+static void
+layout_planes(VkGraphLayout *lay, int page_bytes)
+{
+	int			slots = page_bytes /
+	ROUND_UP(edges_size(lay->max_edges, lay->nav_dim * VK_CODE_PLANES) + lay->payload_inline, 32);
+
+	if (lay->nav_dim > VK_CODE_PLANES_DIM || slots < 2 || 3 * slots < 2 * lay->slots_per_page)
+		return;
+	lay->planes = VK_CODE_PLANES;
+	lay->code_dim = lay->nav_dim;
+	lay->slots_per_page = slots;
+}
+
 /* The vector begins in the slot and goes on elsewhere. */
 static void
 layout_spanning(VkGraphLayout *lay, int edges, int page_bytes)
@@ -103,14 +121,18 @@ vk_graph_layout_init(VkGraphLayout *lay, VkElem elem, VkMetric metric, int dim, 
 		Max(ROUND_UP(dim, 32), VK_NAV_MIN_DIM);
 	edges = Min(edges, VK_GRAPH_MAX_EDGES);
 
+	lay->planes = 1;
 	if (!layout_inline(lay, edges, page_bytes))
 		layout_spanning(lay, edges, page_bytes);
+	else
+		layout_planes(lay, page_bytes);
 	lay->forward = Min(m, lay->max_edges / 2);
 	lay->prune_to = lay->max_edges * 3 / 4;
 
 	/* Codes come first: cache lines of them are read whole. */
 	lay->code_off = VK_NODE_HEADER;
-	lay->id_off = lay->code_off + lay->max_edges * (lay->code_dim / 8);
+	lay->code_bytes = lay->code_dim / 8 * lay->planes;
+	lay->id_off = lay->code_off + lay->max_edges * lay->code_bytes;
 	lay->bias_off = lay->id_off + lay->max_edges * sizeof(VkNodeId);
 	lay->scale_off = lay->bias_off + lay->max_edges * sizeof(float);
 	lay->gen_off = lay->scale_off + lay->max_edges * sizeof(float);

@@ -83,6 +83,10 @@ StaticAssertDecl(VK_LINK_HEADER == 16, "link header is 16 bytes");
 #define VK_CODE_WANTED_DIM	512
 #define VK_CODE_MAX_DIM		1024
 
+/* Codes of two bits: sums of these and not more dimensions fit 16 bits. */
+#define VK_CODE_PLANES		2
+#define VK_CODE_PLANES_DIM	320
+
 /* sparsevec is hashed to this many dimensions for its codes. */
 #define VK_SKETCH_DIM		1024
 
@@ -97,6 +101,8 @@ typedef struct VkGraphLayout
 	int			nav_dim;		/* dimension of the rotated vector, multiple
 								 * of 32 */
 	int			code_dim;		/* leading rotated dimensions that codes hold */
+	int			planes;			/* bits for each of them */
+	int			code_bytes;		/* of one edge */
 	int			max_edges;		/* multiple of VK_EDGE_GROUP */
 	int			forward;		/* edges a new node chooses */
 	int			prune_to;		/* edges left when a full node is pruned */
@@ -124,7 +130,7 @@ typedef struct VkGraphLayout
 
 /* Codes of the group of edges g. */
 #define VK_EDGE_CODES(lay, rec, g) \
-	((uint8 *) (rec) + (lay)->code_off + (size_t) (g) * (lay)->code_dim * 4)
+	((uint8 *) (rec) + (lay)->code_off + (size_t) (g) * VK_EDGE_GROUP * (lay)->code_bytes)
 
 #define VK_LINK_CAPACITY(lay)		((lay)->slot_size - (int) VK_LINK_HEADER)
 #define VK_LINK_TIDS(lay) \

@@ -35,7 +35,7 @@ typedef struct VkGraphRoot
 	uint32		npages;			/* slot pages */
 	/* the layout, to be compared with the one computed anew */
 	int32		max_edges;
-	int32		code_dim;
+	int32		code_bits;		/* of one edge */
 	int32		slot_size;
 	int32		slots_per_page;
 } VkGraphRoot;

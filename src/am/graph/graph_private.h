@@ -75,15 +75,11 @@ vk_graph_wants_center(const VkGraphLayout *lay)
 /* The varlena as a point; allocates a copy for sparse vectors only. */
 extern void vk_graph_point(const VkSpace *space, const struct varlena *value, VkPoint *point);
 
-/*
- * The beam of an insertion.  One of 3/4 of ef_construction cost 0.002 to 0.011 of
- * recall on a set of texts and saves a quarter of the time: each node in it has
- * been compared exactly, and all its neighbours by estimates.
- */
+/* The beam of an insertion. */
 static inline int
 vk_graph_beam(const VkIndexInfo *info)
 {
-	return Max(info->ef_construction * 3 / 4, 4);
+	return info->ef_construction;
 }
 
 /* graph_insert.c */

@@ -15,6 +15,13 @@
 
 #include "am/graph/graph_search.h"
 
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE uint64
+#define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 /* First sizes; all grow. */
 #define VISITED_FIRST		256
 #define ARENA_CHUNK			(256 * 1024)
@@ -64,7 +71,8 @@ vk_search_set(VkGraphSearch *search, const VkPoint *query)
 	vk_arena_reset(&search->arena);
 	vk_space_rotate(search->space, query, search->query_rotated);
 	vk_code_table_build(search->space->codes, &search->table, search->query_rotated,
-						search->space->lay.code_dim, search->table_memory);
+						search->space->lay.code_dim, search->space->lay.planes,
+						search->table_memory);
 }
 
 void
@@ -311,29 +319,43 @@ vk_prune(const VkSpace *space, VkCandidateNode *candidates, int ncandidates, int
 	return nkept;
 }
 
-int
-vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen)
+/* An integer that orders as the float does. */
+static inline uint32
+float_order(float value)
 {
-	const VkGraphLayout *lay = &search->space->lay;
-	VkCandidateNode *candidates;
-	int			ncandidates = 0;
-	int			nchosen;
+	uint32		bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return bits & 0x80000000 ? ~bits : bits | 0x80000000;
+}
+
+/* The nearest living visited nodes, at most so many, by rising distance. */
+static int
+nearest_visited(VkGraphSearch *search, int wanted)
+{
+	int			count = 0;
 
 	if (search->sorted_allocated < search->nvisited)
 	{
 		if (search->sorted != NULL)
+		{
 			pfree(search->sorted);
+			pfree(search->sort_keys);
+		}
 		search->sorted_allocated = search->visited_allocated;
 		search->sorted = palloc(sizeof(VkCandidateNode) * search->sorted_allocated);
+		search->sort_keys = palloc(sizeof(uint64) * search->sorted_allocated);
 	}
-	candidates = search->sorted;
 	for (int i = 0; i < search->nvisited; i++)
+		if ((search->visited[i].flags & VK_NODE_DEAD) == 0)
+			search->sort_keys[count++] = (uint64) float_order(search->visited[i].nav) << 32 | i;
+	sort_keys(search->sort_keys, count);
+	count = Min(count, wanted);
+	for (int i = 0; i < count; i++)
 	{
-		const VkVisited *visited = &search->visited[i];
-		VkCandidateNode *candidate = &candidates[ncandidates];
+		const VkVisited *visited = &search->visited[(uint32) search->sort_keys[i]];
+		VkCandidateNode *candidate = &search->sorted[i];
 
-		if (visited->flags & VK_NODE_DEAD)
-			continue;
 		candidate->id = visited->id;
 		candidate->nav = visited->nav;
 		candidate->gen = visited->gen;
@@ -341,13 +363,19 @@ vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen)
 		candidate->point = visited->point;
 		candidate->rotated = NULL;
 		candidate->arena = &search->arena;
-		ncandidates++;
 	}
-	qsort(candidates, ncandidates, sizeof(VkCandidateNode), compare_nav);
-	ncandidates = Min(ncandidates, lay->forward * CHOOSE_FACTOR);
-	nchosen = vk_prune(search->space, candidates, ncandidates, lay->forward);
+	return count;
+}
+
+int
+vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen)
+{
+	const VkGraphLayout *lay = &search->space->lay;
+	int			ncandidates = nearest_visited(search, lay->forward * CHOOSE_FACTOR);
+	int			nchosen = vk_prune(search->space, search->sorted, ncandidates, lay->forward);
+
 	*chosen = vk_arena_alloc(&search->arena, sizeof(VkCandidateNode) * Max(nchosen, 1));
-	memcpy(*chosen, candidates, sizeof(VkCandidateNode) * nchosen);
+	memcpy(*chosen, search->sorted, sizeof(VkCandidateNode) * nchosen);
 	return nchosen;
 }
 

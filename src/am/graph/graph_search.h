@@ -110,6 +110,7 @@ typedef struct VkGraphSearch
 	char	   *node_copy;		/* slot under construction or being pruned */
 	VkCandidateNode *prune;		/* max_edges + 1, or more for repair */
 	VkCandidateNode *sorted;
+	uint64	   *sort_keys;
 	int			sorted_allocated;
 	VkArena		arena;
 
