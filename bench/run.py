@@ -109,7 +109,7 @@ def exact(run, dataset, found):
     for algorithm in ('inline', 'scan', 'flat'):
         cases = []
         for system in found:
-            if algorithm in system.algorithms(dataset) and run.build('exact', system, dataset, algorithm):
+            if algorithm in system.offers(dataset) and run.build('exact', system, dataset, algorithm):
                 cases.append(({'k': 10, 'queries_used': queries}, dataset, system, algorithm,
                               query_case(system, dataset, algorithm, 10, queries=queries)))
         run.interleave('exact', cases)
@@ -127,7 +127,7 @@ def batch(run, dataset, found):
     queries = min(run.args.batch_queries, dataset.queries.shape[0])
     cases = []
     for system in found:
-        if hasattr(system, 'batch') and 'flat' in system.algorithms(dataset) and run.build('batch', system, dataset, 'flat'):
+        if hasattr(system, 'batch') and 'flat' in system.offers(dataset) and run.build('batch', system, dataset, 'flat'):
             cases.append(({'k': 10}, dataset, system, 'flat', batch_case(system, dataset, queries)))
     run.interleave('batch', cases)
 
@@ -159,7 +159,7 @@ def ann(run, dataset, found):
     """Recall against speed over ef_search."""
     cases = []
     for system in found:
-        if 'hnsw' in system.algorithms(dataset) and run.build('ann', system, dataset, 'hnsw'):
+        if 'hnsw' in system.offers(dataset) and run.build('ann', system, dataset, 'hnsw'):
             for ef in run.args.ef:
                 cases.append(({'k': 10, 'ef': ef, **run.hnsw}, dataset, system, 'hnsw',
                               query_case(system, dataset, 'hnsw', 10, ef, run.args.queries)))
@@ -196,7 +196,7 @@ def filters(run, dataset, found):
     servers = [system for system in found if isinstance(system, systems.PgSystem)]
     cases = []
     for system in servers:
-        if 'hnsw' not in system.algorithms(dataset) or not run.build('filter', system, dataset, 'hnsw'):
+        if 'hnsw' not in system.offers(dataset) or not run.build('filter', system, dataset, 'hnsw'):
             continue
         for share in SELECTIVITIES:
             where = f'shuffled < {max(10, int(dataset.rows * share))}'
@@ -205,7 +205,7 @@ def filters(run, dataset, found):
     run.interleave('filter', cases)
     cases = []
     for system in servers:
-        if 'hnsw' in system.algorithms(dataset) and \
+        if 'hnsw' in system.offers(dataset) and \
                 run.build('filter', system, dataset, 'hnsw', {**run.hnsw, 'split': ['part']}):
             for where in ('part = 3', 'part IN (3, 4, 5)'):
                 cases.append(({'k': 10, 'ef': 40, 'where': where, 'selectivity': (where.count(',') + 1) / PARTS, 'split': 'part'},
@@ -219,7 +219,7 @@ def copies(run, dataset, found):
     for system in found:
         if isinstance(system, systems.PgSystem):
             cases += [({}, dataset, system, algorithm, copy_case(run, system, dataset, algorithm))
-                      for algorithm in ('scan', 'flat', 'hnsw') if algorithm in system.algorithms(dataset)]
+                      for algorithm in ('scan', 'flat', 'hnsw') if algorithm in system.offers(dataset)]
     run.interleave('copy', cases)
 
 
@@ -240,7 +240,7 @@ def writes(run, dataset, found):
         if not isinstance(system, systems.PgSystem):
             continue
         for algorithm in ('scan', 'flat', 'hnsw'):
-            if algorithm not in system.algorithms(dataset) or not run.build('writes', system, dataset, algorithm):
+            if algorithm not in system.offers(dataset) or not run.build('writes', system, dataset, algorithm):
                 continue
             system.use()
             table = system.table(dataset)
@@ -279,7 +279,7 @@ def growth(run, found, directory):
         cases = []
         for system in found:
             for algorithm in ('flat', 'hnsw'):
-                if algorithm in system.algorithms(dataset) and run.build('growth', system, dataset, algorithm):
+                if algorithm in system.offers(dataset) and run.build('growth', system, dataset, algorithm):
                     facts = {'k': 10, 'ef': 80 if algorithm == 'hnsw' else None}
                     run.interleave('growth', [(facts, dataset, system, algorithm,
                                                query_case(system, dataset, algorithm, 10, facts['ef']))])
@@ -377,6 +377,7 @@ def parse_arguments():
     parser.add_argument('--data', nargs='+', default=[], help='directories made by bench/datasets.py')
     parser.add_argument('--systems', default='vektonn,pgvector,hnswlib,faiss')
     parser.add_argument('--experiments', default=','.join(EXPERIMENTS))
+    parser.add_argument('--algorithms', help='only these of: scan, inline, flat, hnsw')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--out', default='bench/results/latest')
     parser.add_argument('--work', default='/tmp/vektonn-bench', help='where data sets and index files are made')
@@ -418,6 +419,9 @@ def main():
                           rows=args.rows, dim=args.dim, queries=500),
                 generated(os.path.join(args.work, f'zipf_{args.rows // 4}'), generate='zipf', rows=args.rows // 4,
                           dim=50000, queries=200)]
+    if args.algorithms:
+        for system in found:
+            system.only = args.algorithms.split(',')
     run = Run(args)
     for name in wanted:
         for dataset in data if name in functions else []:

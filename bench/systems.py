@@ -34,7 +34,17 @@ def scans(dataset):
     return list(SCANS) if inline else ['scan']
 
 
-class PgSystem:
+class System:
+    only = None     # algorithms the user wants measured; all when None
+
+    def algorithms(self, dataset):
+        raise NotImplementedError
+
+    def offers(self, dataset):
+        return [each for each in self.algorithms(dataset) if self.only is None or each in self.only]
+
+
+class PgSystem(System):
     """An extension of the server, in a database of its own, since both have a type called vector."""
 
     def __init__(self, name, extension, default_database):
@@ -176,7 +186,7 @@ class Pgvector(PgSystem):
         return result
 
 
-class Library:
+class Library(System):
     """A program that builds an index file and runs queries against it."""
 
     def __init__(self, name, version, program, directory):
