@@ -217,6 +217,21 @@ vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length)
 }
 
 /*
+ * Where the page was last, in memory: to be prefetched, never to be read.  NULL
+ * if that is not known.  Its buffer's descriptor is on its way to the cache.
+ */
+const char *
+vk_page_hint(VkIndex *index, BlockNumber block)
+{
+	RecentBuffer *recent = recent_slot(index, block);
+
+	if (!recent_matches(index, block, recent) || BufferIsLocal(recent->buffer))
+		return NULL;
+	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
+	return (const char *) BufferGetPage(recent->buffer);
+}
+
+/*
  * Fetches what a structure larger than two lines begins with into the CPU's
  * cache, as above; offset is from the start of the page.
  */

@@ -76,6 +76,7 @@ extern Buffer vk_page_try(VkIndex *index, BlockNumber block, int kind,
 						  uint32 owner, int lock);
 extern Buffer vk_page_read_any(VkIndex *index, BlockNumber block, int lock);
 extern void vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length);
+extern const char *vk_page_hint(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset);
 extern void vk_page_unlock(Buffer buffer);	/* keeps the pin */

@@ -44,7 +44,10 @@ typedef struct VkFlatCodes
 	const float *error;
 	const float *rest_low;
 	const float *rest_high;
+	const char *ahead;			/* VK_FLAT_AHEAD bytes needed next, or NULL */
 } VkFlatCodes;
+
+#define VK_FLAT_AHEAD	8192
 
 typedef struct VkFlatKernels
 {

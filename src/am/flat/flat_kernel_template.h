@@ -18,16 +18,38 @@
  */
 #define DOUBLE_ERROR	4e-15
 
+/* A line of memory, and codes whose products are computed together. */
+#define LINE	64
+#define TOGETHER	4
+
+/*
+ * While it works, the memory that is read next is fetched, a few lines at a
+ * time: neighbours in a chain of pages are no neighbours in memory, and what
+ * the CPU guesses ahead ends with the page.
+ */
 static void
 code_dots(const VkFlatCodes *codes, const int16_t *query, int32_t *dots)
 {
 	const int8_t *code = codes->codes;
+	const char *ahead = codes->ahead;
+	const char *end = ahead + (ahead != NULL ? VK_FLAT_AHEAD : 0);
+	int			rounds = codes->count / TOGETHER + 1;
+	int			lines = (VK_FLAT_AHEAD / LINE + rounds - 1) / rounds;
 	int			i = 0;
 
+	for (; i + TOGETHER <= codes->count; i += TOGETHER, code += TOGETHER * codes->code_bytes)
+	{
+		for (int line = 0; line < lines && ahead < end; line++, ahead += LINE)
+			__builtin_prefetch(ahead);
 #ifdef KERNEL_DOT_FOUR
-	for (; i + 4 <= codes->count; i += 4, code += 4 * codes->code_bytes)
 		dot_four_codes(code, query, codes->code_bytes, dots + i);
+#else
+		for (int one = 0; one < TOGETHER; one++)
+			dots[i + one] = dot_code(code + one * codes->code_bytes, query, codes->code_bytes);
 #endif
+	}
+	for (; ahead < end; ahead += LINE)
+		__builtin_prefetch(ahead);
 	for (; i < codes->count; i++, code += codes->code_bytes)
 		dots[i] = dot_code(code, query, codes->code_bytes);
 }

@@ -40,6 +40,10 @@
 #define BYTE_NS			0.09
 #define RANDOM_NS		350.0
 
+/* Bytes of the next row that are fetched into the CPU's cache in advance. */
+#define MAX_AHEAD		4096
+#define CACHE_LINE		64
+
 /* A group as it was when its page was read. */
 typedef struct GroupCopy
 {
@@ -255,6 +259,31 @@ compare_pending(FlatScan *state, PendingRow *pending)
 	state->survivors++;
 }
 
+/* Has the elements of a row that is compared soon brought into the CPU's cache. */
+static void
+prefetch_pending(FlatScan *state, const PendingRow *pending)
+{
+	int			at = (int64) pending->slot * state->info->row_bytes % VK_PAGE_SPACE;
+	int			left = Min(state->info->row_bytes, MAX_AHEAD);
+
+	if (state->row_pages > 2)
+		return;
+	for (int number = 0; number < 2 && left > 0; number++, at = 0)
+	{
+		const char *page = pending->blocks[number] == InvalidBlockNumber ? NULL :
+			vk_page_hint(state->scan->index, pending->blocks[number]);
+		int			part = Min(left, VK_PAGE_SPACE - at);
+
+		if (page == NULL)
+			return;
+		__builtin_prefetch(page);
+		__builtin_prefetch(page + BLCKSZ - 1);
+		for (int line = 0; line < part; line += CACHE_LINE)
+			__builtin_prefetch(VkPageData(page) + at + line);
+		left -= part;
+	}
+}
+
 static int
 compare_lower(const void *a, const void *b)
 {
@@ -322,8 +351,12 @@ compare_best(FlatScan *state, int count)
 	count = Min(count, state->npending);
 	select_least(state->pending, state->npending, count);
 	qsort(state->pending, count, sizeof(PendingRow), compare_lower);
+	if (count > 0)
+		prefetch_pending(state, &state->pending[0]);
 	for (done = 0; done < count; done++)
 	{
+		if (done + 1 < count)
+			prefetch_pending(state, &state->pending[done + 1]);
 		if (state->pending[done].lower >
 			vk_flat_prune_limit(state->info, state->scan->topk->threshold))
 			break;
@@ -410,7 +443,7 @@ add_pending(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlat
 /* Bounds of all rows of a locked group; what they do not exclude is pending. */
 static void
 scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatLayout *layout,
-		   VkFlatQuery *query)
+		   VkFlatQuery *query, const char *ahead)
 {
 	VkFlatCodes codes;
 	double		limit = state->limit;
@@ -423,6 +456,7 @@ scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatL
 	codes.error = VkFlatFloats(group, layout->error);
 	codes.rest_low = VkFlatFloats(group, layout->rest_low);
 	codes.rest_high = VkFlatFloats(group, layout->rest_high);
+	codes.ahead = ahead;
 	state->kernels->dots(&codes, query->code, state->work->dots);
 	if (state->info->metric == VK_METRIC_IP)
 		state->kernels->bounds_ip(&codes, state->work->dots, &query->bound, state->work->lower);
@@ -448,20 +482,23 @@ scan_group(FlatScan *state, BlockNumber block)
 	VkFlatGroup *group;
 	VkFlatLayout *layout = &state->work->copy.layout;
 	BlockNumber next;
+	const char *ahead;
 
 	if (buffer == InvalidBuffer)
 		return InvalidBlockNumber;
 	state->scan->stats->pages++;
 	group = vk_flat_group(index, buffer, layout);
 	next = VkPageGetOpaque(BufferGetPage(buffer))->next;
-	vk_page_prefetch(index, next);
+	ahead = next != InvalidBlockNumber ? vk_page_hint(index, next) : NULL;
+	if (ahead == NULL)
+		vk_page_prefetch(index, next);
 	if (group->codec != 0 && state->use_codes)
 	{
 		VkFlatQuery *query = query_code(state, group->codec);
 
 		if (query->usable)
 		{
-			scan_codes(state, block, group, layout, query);
+			scan_codes(state, block, group, layout, query, ahead);
 			vk_page_release(buffer);
 			if (state->npending > state->max_pending - BLCKSZ / (int) sizeof(int32))
 				make_room(state);

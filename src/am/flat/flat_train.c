@@ -140,6 +140,7 @@ encode_sample(VkFlatCodec *codec, const float *sample, int nsample, VkFlatCodes 
 	codes->rest_low = floats + 2 * nsample;
 	codes->rest_high = floats + 3 * nsample;
 	codes->square = squares;
+	codes->ahead = NULL;
 	pfree(code);
 }
 
