@@ -49,6 +49,9 @@ typedef struct VkFlatCodes
 
 #define VK_FLAT_AHEAD	8192
 
+/* Rows whose bounds are tested at once. */
+#define VK_FLAT_LANES	16
+
 typedef struct VkFlatKernels
 {
 	const char *name;
@@ -56,13 +59,19 @@ typedef struct VkFlatKernels
 	/* dots[i] = <codes of row i, query>; exact */
 	void		(*dots) (const VkFlatCodes *codes, const int16_t *query, int32_t *dots);
 
-	/* lower bounds of the Euclidean distance; -infinity where there is none */
-	void		(*bounds_l2) (const VkFlatCodes *codes, const int32_t *dots,
-							  const VkFlatBound *bound, double *lower);
+	/*
+	 * Slots whose lower bound of the distance does not exceed limit, and
+	 * these bounds (-infinity: there is none).  Returns how many.  The arrays
+	 * of codes and dots are read to the next multiple of VK_FLAT_LANES.
+	 */
+	int			(*select_l2) (const VkFlatCodes *codes, const int32_t *dots,
+							  const VkFlatBound *bound, double limit, uint16_t *slots,
+							  double *lower);
 
-	/* lower bounds of the negative inner product */
-	void		(*bounds_ip) (const VkFlatCodes *codes, const int32_t *dots,
-							  const VkFlatBound *bound, double *lower);
+	/* the same of the negative inner product */
+	int			(*select_ip) (const VkFlatCodes *codes, const int32_t *dots,
+							  const VkFlatBound *bound, double limit, uint16_t *slots,
+							  double *lower);
 
 	/* y[k] = <row k of basis, x> */
 	void		(*project) (const float *basis, const float *x, int nrows, int dim, float *y);

@@ -6,6 +6,7 @@
  *-------------------------------------------------------------------------
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "am/flat/flat_kernel.h"
 
@@ -34,6 +35,20 @@ dot_code(const int8_t *code, const int16_t *query, int length)
 	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
 	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
 	return _mm_cvtsi128_si32(sum);
+}
+
+#define KERNEL_LANES_SET
+
+typedef int32_t Int16 __attribute__((vector_size(64)));
+
+static inline uint32_t
+lanes_set(const Int16 *comparison)
+{
+	__m256		halves[2];
+
+	memcpy(halves, comparison, sizeof(halves));
+	return (uint32_t) _mm256_movemask_ps(halves[0]) |
+		(uint32_t) _mm256_movemask_ps(halves[1]) << 8;
 }
 
 #define KERNEL_NAME		vk_flat_kernels_avx2

@@ -64,6 +64,16 @@ dot_four_codes(const int8_t *code, const int16_t *query, int length, int32_t *do
 								   _mm256_extracti128_si256(half, 1)));
 }
 
+#define KERNEL_LANES_SET
+
+typedef int32_t Int16 __attribute__((vector_size(64)));
+
+static inline uint32_t
+lanes_set(const Int16 *comparison)
+{
+	return _mm512_movepi32_mask((__m512i) *comparison);
+}
+
 #define KERNEL_NAME		vk_flat_kernels_avx512
 #define KERNEL_TITLE	"avx512"
 #include "am/flat/flat_kernel_template.h"

@@ -3,7 +3,8 @@
  * flat_kernel_template.h
  *	  Bodies of the flat store's loops; flat_kernel_<isa>.c includes it once,
  *	  after defining KERNEL_NAME and a function dot_code(), and perhaps
- *	  KERNEL_DOT_FOUR and dot_four_codes() for four codes in a row.
+ *	  KERNEL_DOT_FOUR and dot_four_codes() for four codes in a row, and
+ *	  KERNEL_LANES_SET and lanes_set().
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,10 @@
  * roundings of 2^-53 each.
  */
 #define DOUBLE_ERROR	4e-15
+
+/* The same of floats, and what underflow may lose of a square. */
+#define FLOAT_ERROR		2e-6f
+#define FLOAT_TINY		1e-34f
 
 /* A line of memory, and codes whose products are computed together. */
 #define LINE	64
@@ -54,80 +59,6 @@ code_dots(const VkFlatCodes *codes, const int16_t *query, int32_t *dots)
 		dots[i] = dot_code(code, query, codes->code_bytes);
 }
 
-/*
- * With a = |projected query - code|, b = the least difference of the norms of
- * the rests, e = both errors: |q - x| >= |(a, b)| - e.  See README.md.
- */
-static void
-code_bounds_l2(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound,
-			   double *restrict lower)
-{
-	const double query_scale = bound->query_scale;
-	const double query_square = bound->query_square;
-	const double query_error = bound->query_error;
-	const double low = bound->rest_low;
-	const double high = bound->rest_high;
-	const double shrink = bound->shrink;
-	const int	count = codes->count;
-	const float *restrict scales = codes->scale;
-	const uint32_t *restrict squares = codes->square;
-	const float *restrict errors = codes->error;
-	const float *restrict lows = codes->rest_low;
-	const float *restrict highs = codes->rest_high;
-
-	for (int i = 0; i < count; i++)
-	{
-		double		scale = scales[i];
-		double		square = scale * scale * (double) (int32_t) squares[i];
-		double		sum = query_square + square;
-		double		a2 = sum - 2.0 * query_scale * scale * (double) dots[i] - DOUBLE_ERROR * sum;
-		double		b1 = low - (double) highs[i];
-		double		b2 = (double) lows[i] - high;
-		double		b = b1 > b2 ? b1 : b2;
-		double		total;
-
-		a2 = a2 > 0.0 ? a2 : 0.0;
-		b = b > 0.0 ? b : 0.0;
-		total = a2 * shrink + b * b;
-		lower[i] = sqrt(total) * (1.0 - DOUBLE_ERROR) - ((double) errors[i] + query_error);
-	}
-}
-
-/* -<q, x> >= -(<q, mean> + <projections> + |rest of q| |rest of x| + errors). */
-static void
-code_bounds_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound,
-			   double *restrict lower)
-{
-	const double query_scale = bound->query_scale;
-	const double query_norm = bound->query_norm;
-	const double query_error = bound->query_error;
-	const double high = bound->rest_high;
-	const double skew = bound->skew;
-	const double constant = bound->constant;
-	const double float_error = bound->float_error;
-	const double mean_norm = bound->mean_norm;
-	const int	count = codes->count;
-	const float *restrict scales = codes->scale;
-	const uint32_t *restrict squares = codes->square;
-	const float *restrict errors = codes->error;
-	const float *restrict highs = codes->rest_high;
-
-	for (int i = 0; i < count; i++)
-	{
-		double		scale = scales[i];
-		double		norm = scale * sqrt((double) (int32_t) squares[i]);
-		double		error = errors[i];
-		double		full = norm + error;
-		double		product = query_scale * scale * (double) dots[i];
-		double		upper = constant + product + query_norm * error + query_error * full +
-		skew * (query_norm + query_error) * full + high * (double) highs[i];
-
-		upper += float_error * (mean_norm + full + (double) highs[i]);
-		upper += DOUBLE_ERROR * (fabs(constant) + query_norm * norm + fabs(upper));
-		lower[i] = -upper;
-	}
-}
-
 /* 16 floats at any alignment; the compiler splits them as the CPU needs. */
 typedef float Float16 __attribute__((vector_size(64)));
 typedef float Float16Any __attribute__((vector_size(64), aligned(4), may_alias));
@@ -138,7 +69,165 @@ typedef int32_t Int16 __attribute__((vector_size(64)));
 typedef double Double8 __attribute__((vector_size(64)));
 typedef float Float8Any __attribute__((vector_size(32), aligned(4), may_alias));
 
+typedef int32_t Int16Any __attribute__((vector_size(64), aligned(4), may_alias));
+
+#define LOAD16_INT(p)	__builtin_convertvector(*(const Int16Any *) (p), Float16)
+
+/* The lanes of x where the comparison holds, else 0. */
+#define KEEP16(x, comparison)	((Float16) ((Int16) (x) & (comparison)))
+
 #define LOAD8_DOUBLE(p)	__builtin_convertvector(*(const Float8Any *) (p), Double8)
+
+/*
+ * With a = |projected query - code|, b = the least difference of the norms of
+ * the rests, e = both errors: |q - x| >= |(a, b)| - e.  See README.md.
+ */
+static inline double
+lower_l2(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound, int i)
+{
+	double		scale = codes->scale[i];
+	double		square = scale * scale * (double) (int32_t) codes->square[i];
+	double		sum = bound->query_square + square;
+	double		a2 = sum - 2.0 * bound->query_scale * scale * (double) dots[i] - DOUBLE_ERROR * sum;
+	double		b1 = bound->rest_low - (double) codes->rest_high[i];
+	double		b2 = (double) codes->rest_low[i] - bound->rest_high;
+	double		b = b1 > b2 ? b1 : b2;
+
+	a2 = a2 > 0.0 ? a2 : 0.0;
+	b = b > 0.0 ? b : 0.0;
+	return sqrt(a2 * bound->shrink + b * b) * (1.0 - DOUBLE_ERROR) -
+		((double) codes->error[i] + bound->query_error);
+}
+
+/* -<q, x> >= -(<q, mean> + <projections> + |rest of q| |rest of x| + errors). */
+static inline double
+lower_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound, int i)
+{
+	double		scale = codes->scale[i];
+	double		high = codes->rest_high[i];
+	double		norm = scale * sqrt((double) (int32_t) codes->square[i]);
+	double		error = codes->error[i];
+	double		full = norm + error;
+	double		product = bound->query_scale * scale * (double) dots[i];
+	double		upper = bound->constant + product + bound->query_norm * error +
+	bound->query_error * full + bound->skew * (bound->query_norm + bound->query_error) * full +
+	bound->rest_high * high;
+
+	upper += bound->float_error * (bound->mean_norm + full + high);
+	upper += DOUBLE_ERROR * (fabs(bound->constant) + bound->query_norm * norm + fabs(upper));
+	return -upper;
+}
+
+#ifndef KERNEL_LANES_SET
+/* Bit i: lane i of a comparison holds. */
+static inline uint32_t
+lanes_set(const Int16 *comparison)
+{
+	int32_t		lanes[16];
+	uint32_t	bits = 0;
+
+	memcpy(lanes, comparison, sizeof(lanes));
+	for (int lane = 0; lane < 16; lane++)
+		bits |= (uint32_t) (lanes[lane] & 1) << lane;
+	return bits;
+}
+#endif
+
+/* Of 16 rows from at on that floats did not exclude, those that doubles do not either. */
+#define EMIT(left, lower_of) \
+	for (; left != 0; left &= left - 1) \
+	{ \
+		int			row = at + __builtin_ctz(left); \
+		double		value = lower_of(codes, dots, bound, row); \
+		if (value > limit) \
+			continue; \
+		slots[count] = (uint16_t) row; \
+		lower[count++] = value; \
+	}
+
+/* Of the 16 lanes from at on, those that are rows. */
+#define ROWS_OF_LANES(at, count)	((count) - (at) < 16 ? (1U << ((count) - (at))) - 1 : 0xFFFFU)
+
+/*
+ * Most rows are excluded by floats alone, 16 at once, with FLOAT_ERROR and
+ * FLOAT_TINY to spare for some ten roundings and for underflow.
+ */
+static int
+select_l2(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound, double limit,
+		  uint16_t *slots, double *lower)
+{
+	const float doubled_scale = (float) (2.0 * bound->query_scale);
+	const float query_square = (float) bound->query_square;
+	const float low = (float) (bound->rest_low * (1.0 - FLOAT_ERROR));
+	const float high = (float) (bound->rest_high * (1.0 + FLOAT_ERROR));
+	const float shrink = (float) (bound->shrink * (1.0 - FLOAT_ERROR));
+	const float reach = (float) ((limit + bound->query_error) * (1.0 + FLOAT_ERROR));
+	const Float16 zero = {0};
+	int			count = 0;
+
+	for (int at = 0; at < codes->count; at += 16)
+	{
+		Float16		scale = LOAD16(codes->scale + at);
+		Float16		square = scale * scale * LOAD16_INT(codes->square + at);
+		Float16		sum = square + query_square;
+		Float16		a2 = sum * (1.0f - FLOAT_ERROR) - scale * doubled_scale * LOAD16_INT(dots + at);
+		Float16		b1 = low - LOAD16(codes->rest_high + at) * (1.0f + FLOAT_ERROR);
+		Float16		b2 = LOAD16(codes->rest_low + at) * (1.0f - FLOAT_ERROR) - high;
+		Float16		far = (LOAD16(codes->error + at) + reach) * (1.0f + FLOAT_ERROR);
+		Float16		b = KEEP16(b1, b1 > b2) + KEEP16(b2, b1 <= b2);
+		Float16		total = KEEP16(a2, a2 > zero) * shrink;
+		Int16		excluded;
+		uint32_t	left;
+
+		b = KEEP16(b, b > zero);
+		total += b * b * (1.0f - FLOAT_ERROR);
+		excluded = total * (1.0f - FLOAT_ERROR) > far * far + FLOAT_TINY;
+		left = ~lanes_set(&excluded) & ROWS_OF_LANES(at, codes->count);
+		EMIT(left, lower_l2);
+	}
+	return count;
+}
+
+static int
+select_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *bound, double limit,
+		  uint16_t *slots, double *lower)
+{
+	const float query_scale = (float) bound->query_scale;
+	const float query_norm = (float) bound->query_norm;
+	const float of_error = (float) bound->query_norm;
+	const float of_full = (float) (bound->query_error + bound->float_error +
+								   bound->skew * (bound->query_norm + bound->query_error));
+	const float of_rest = (float) (bound->rest_high + bound->float_error);
+	const double enough = -limit - bound->constant - bound->float_error * bound->mean_norm -
+		DOUBLE_ERROR * fabs(bound->constant);
+	const float reach = (float) (enough - FLOAT_ERROR * fabs(enough) - FLOAT_TINY);
+	int			count = 0;
+
+	for (int at = 0; at < codes->count; at += 16)
+	{
+		Float16		scale = LOAD16(codes->scale + at);
+		Float16		error = LOAD16(codes->error + at);
+		Float16		norm = LOAD16_INT(codes->square + at);
+		Float16		rest = LOAD16(codes->rest_high + at);
+		Float16		positive;
+		Float16		upper;
+		Int16		excluded;
+		float		roots[16];
+		uint32_t	left;
+
+		memcpy(roots, &norm, sizeof(roots));
+		for (int lane = 0; lane < 16; lane++)
+			roots[lane] = sqrtf(roots[lane]);
+		norm = scale * LOAD16(roots);
+		positive = error * of_error + (norm + error) * of_full + rest * of_rest;
+		upper = scale * query_scale * LOAD16_INT(dots + at) + positive;
+		upper += (norm * query_norm + positive) * FLOAT_ERROR + FLOAT_TINY;
+		excluded = upper < reach;
+		left = ~lanes_set(&excluded) & ROWS_OF_LANES(at, codes->count);
+		EMIT(left, lower_ip);
+	}
+	return count;
+}
 
 /* Rows projected together, so that x is read once for all of them. */
 #define PROJECT_ROWS	4
@@ -368,8 +457,8 @@ add_scaled_row(float *restrict y, const float *restrict x, float factor, int dim
 const VkFlatKernels KERNEL_NAME = {
 	KERNEL_TITLE,
 	code_dots,
-	code_bounds_l2,
-	code_bounds_ip,
+	select_l2,
+	select_ip,
 	project_rows,
 	add_scaled_row,
 	dot_double,

@@ -33,6 +33,16 @@
 /* Rows compared first, when nothing is known yet: this many times k. */
 #define FIRST_SHARE		2
 
+/*
+ * When so many codes have been seen (times k, but at least) the most promising
+ * k rows are compared, and again whenever their number has grown so much: each
+ * time the k-th best gets better, and excludes more of the rows that follow.
+ * Few rows are compared that would not be in the end.
+ */
+#define FIRST_STAGE_PER_K	8
+#define FIRST_STAGE		128
+#define STAGE_GROWTH	4
+
 /* Codes seen before bounds may be given up. */
 #define TRIAL_CODES		4096
 
@@ -43,6 +53,7 @@
 /* Bytes of the next row that are fetched into the CPU's cache in advance. */
 #define MAX_AHEAD		4096
 #define CACHE_LINE		64
+#define PREFETCHED_ROWS	2
 
 /* A group as it was when its page was read. */
 typedef struct GroupCopy
@@ -59,6 +70,7 @@ typedef struct FlatWork
 {
 	GroupCopy	copy;
 	int32		dots[BLCKSZ / sizeof(int32)];
+	uint16		slots[BLCKSZ / sizeof(int32)];
 	double		lower[BLCKSZ / sizeof(int32)];
 } FlatWork;
 
@@ -93,6 +105,7 @@ typedef struct FlatScan
 	bool		use_codes;
 	double		give_up_share;	/* of survivors among codes */
 	int64		codes;
+	int64		next_stage;		/* so many codes: see FIRST_STAGE */
 	int64		survivors;		/* of them compared */
 	PendingRow *pending;
 	int			npending;
@@ -351,12 +364,12 @@ compare_best(FlatScan *state, int count)
 	count = Min(count, state->npending);
 	select_least(state->pending, state->npending, count);
 	qsort(state->pending, count, sizeof(PendingRow), compare_lower);
-	if (count > 0)
-		prefetch_pending(state, &state->pending[0]);
+	for (done = 0; done < Min(count, PREFETCHED_ROWS); done++)
+		prefetch_pending(state, &state->pending[done]);
 	for (done = 0; done < count; done++)
 	{
-		if (done + 1 < count)
-			prefetch_pending(state, &state->pending[done + 1]);
+		if (done + PREFETCHED_ROWS < count)
+			prefetch_pending(state, &state->pending[done + PREFETCHED_ROWS]);
 		if (state->pending[done].lower >
 			vk_flat_prune_limit(state->info, state->scan->topk->threshold))
 			break;
@@ -418,7 +431,7 @@ query_code(FlatScan *state, uint16 codec)
 
 static void
 add_pending(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatLayout *layout,
-			int slot)
+			int slot, double lower)
 {
 	PendingRow *pending = &state->pending[state->npending];
 	int64		start = (int64) slot * state->info->row_bytes;
@@ -427,7 +440,7 @@ add_pending(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlat
 
 	if (!ItemPointerIsValid(tid))
 		return;
-	pending->lower = state->work->lower[slot];
+	pending->lower = lower;
 	pending->tid = vk_tid_encode(tid);
 	pending->group = block;
 	pending->slot = slot;
@@ -446,7 +459,7 @@ scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatL
 		   VkFlatQuery *query, const char *ahead)
 {
 	VkFlatCodes codes;
-	double		limit = state->limit;
+	int			count;
 
 	codes.count = group->nslots;
 	codes.code_bytes = layout->code_bytes;
@@ -458,15 +471,12 @@ scan_codes(FlatScan *state, BlockNumber block, VkFlatGroup *group, const VkFlatL
 	codes.rest_high = VkFlatFloats(group, layout->rest_high);
 	codes.ahead = ahead;
 	state->kernels->dots(&codes, query->code, state->work->dots);
-	if (state->info->metric == VK_METRIC_IP)
-		state->kernels->bounds_ip(&codes, state->work->dots, &query->bound, state->work->lower);
-	else
-		state->kernels->bounds_l2(&codes, state->work->dots, &query->bound, state->work->lower);
-
+	count = (state->info->metric == VK_METRIC_IP ? state->kernels->select_ip :
+			 state->kernels->select_l2) (&codes, state->work->dots, &query->bound, state->limit,
+										 state->work->slots, state->work->lower);
 	state->codes += group->nslots;
-	for (int slot = 0; slot < group->nslots; slot++)
-		if (!(state->work->lower[slot] > limit))
-			add_pending(state, block, group, layout, slot);
+	for (int i = 0; i < count; i++)
+		add_pending(state, block, group, layout, state->work->slots[i], state->work->lower[i]);
 }
 
 /*
@@ -500,6 +510,11 @@ scan_group(FlatScan *state, BlockNumber block)
 		{
 			scan_codes(state, block, group, layout, query, ahead);
 			vk_page_release(buffer);
+			if (state->codes >= state->next_stage)
+			{
+				compare_best(state, (int) Min(state->max_pending, state->scan->k));
+				state->next_stage *= STAGE_GROWTH;
+			}
 			if (state->npending > state->max_pending - BLCKSZ / (int) sizeof(int32))
 				make_room(state);
 			return next;
@@ -546,6 +561,7 @@ begin_scan(VkScan *scan, VkStoreRef ref, FlatWork *work)
 	state->give_up_share = row_ns / (row_ns + RANDOM_NS);
 	if (state->use_codes)
 	{
+		state->next_stage = Max(FIRST_STAGE, FIRST_STAGE_PER_K * scan->k);
 		state->max_pending = Max(MAX_PENDING, PENDING_PER_K * (int) scan->k) +
 			BLCKSZ / (int) sizeof(int32);
 		state->pending = palloc(sizeof(PendingRow) * state->max_pending);

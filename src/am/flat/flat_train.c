@@ -117,8 +117,8 @@ static void
 encode_sample(VkFlatCodec *codec, const float *sample, int nsample, VkFlatCodes *codes)
 {
 	VkFlatCode *code = palloc(offsetof(VkFlatCode, bytes) + codec->code_bytes);
-	float	   *floats = palloc(sizeof(float) * 4 * nsample);
-	uint32	   *squares = palloc(sizeof(uint32) * nsample);
+	float	   *floats = palloc(sizeof(float) * (4 * nsample + VK_FLAT_LANES));
+	uint32	   *squares = palloc(sizeof(uint32) * (nsample + VK_FLAT_LANES));
 	int8	   *bytes = palloc_extended((Size) codec->code_bytes * nsample, MCXT_ALLOC_HUGE);
 
 	for (int i = 0; i < nsample; i++)
@@ -150,7 +150,8 @@ measure_survivors(VkFlatCodec *codec, const VkIndexInfo *info, const float *samp
 {
 	const VkFlatKernels *kernels = vk_flat_kernels();
 	VkDenseDistance distance = vk_dense_distance(VK_ELEM_FLOAT4, info->metric);
-	int32	   *dots = palloc(sizeof(int32) * nsample);
+	int32	   *dots = palloc(sizeof(int32) * (nsample + VK_FLAT_LANES));
+	uint16	   *slots = palloc(sizeof(uint16) * nsample);
 	double	   *lower = palloc(sizeof(double) * nsample);
 	VkFlatCodes codes;
 	int64		survivors = 0;
@@ -175,18 +176,15 @@ measure_survivors(VkFlatCodec *codec, const VkIndexInfo *info, const float *samp
 			continue;
 		}
 		kernels->dots(&codes, query->code, dots);
-		if (info->metric == VK_METRIC_IP)
-			kernels->bounds_ip(&codes, dots, &query->bound, lower);
-		else
-			kernels->bounds_l2(&codes, dots, &query->bound, lower);
-		for (int i = 0; i < nsample; i++)
-			survivors += !(lower[i] > limit);
+		survivors += (info->metric == VK_METRIC_IP ? kernels->select_ip : kernels->select_l2)
+			(&codes, dots, &query->bound, limit, slots, lower);
 		pfree(query);
 	}
 	pfree((void *) codes.scale);
 	pfree((void *) codes.square);
 	pfree((void *) codes.codes);
 	pfree(dots);
+	pfree(slots);
 	pfree(lower);
 	return (double) survivors / PROBES / nsample;
 }
