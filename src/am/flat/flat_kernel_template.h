@@ -39,7 +39,7 @@ code_dots(const VkFlatCodes *codes, const int16_t *query, int32_t *dots)
 	const char *ahead = codes->ahead;
 	const char *end = ahead + (ahead != NULL ? VK_FLAT_AHEAD : 0);
 	int			rounds = codes->count / TOGETHER + 1;
-	int			lines = (VK_FLAT_AHEAD / LINE + rounds - 1) / rounds;
+	int			lines = (VK_FLAT_AHEAD / LINE +rounds - 1) /rounds;
 	int			i = 0;
 
 	for (; i + TOGETHER <= codes->count; i += TOGETHER, code += TOGETHER * codes->code_bytes)
@@ -199,7 +199,7 @@ select_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *boun
 								   bound->skew * (bound->query_norm + bound->query_error));
 	const float of_rest = (float) (bound->rest_high + bound->float_error);
 	const double enough = -limit - bound->constant - bound->float_error * bound->mean_norm -
-		DOUBLE_ERROR * fabs(bound->constant);
+	DOUBLE_ERROR * fabs(bound->constant);
 	const float reach = (float) (enough - FLOAT_ERROR * fabs(enough) - FLOAT_TINY);
 	int			count = 0;
 

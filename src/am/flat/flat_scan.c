@@ -44,11 +44,11 @@
 #define STAGE_GROWTH	4
 
 /* Codes seen before bounds may be given up. */
-#define TRIAL_CODES		4096
+#define TRIAL_CODES		1024
 
 /* Nanoseconds to read a byte in sequence, and to find a row at random. */
 #define BYTE_NS			0.09
-#define RANDOM_NS		350.0
+#define RANDOM_NS		200.0
 
 /* Bytes of the next row that are fetched into the CPU's cache in advance. */
 #define MAX_AHEAD		4096
@@ -107,6 +107,8 @@ typedef struct FlatScan
 	int64		codes;
 	int64		next_stage;		/* so many codes: see FIRST_STAGE */
 	int64		survivors;		/* of them compared */
+	int64		trial_codes;	/* what these two were when pending was full */
+	int64		trial_survivors;
 	PendingRow *pending;
 	int			npending;
 	int			max_pending;
@@ -284,7 +286,7 @@ prefetch_pending(FlatScan *state, const PendingRow *pending)
 	for (int number = 0; number < 2 && left > 0; number++, at = 0)
 	{
 		const char *page = pending->blocks[number] == InvalidBlockNumber ? NULL :
-			vk_page_hint(state->scan->index, pending->blocks[number]);
+		vk_page_hint(state->scan->index, pending->blocks[number]);
 		int			part = Min(left, VK_PAGE_SPACE - at);
 
 		if (page == NULL)
@@ -388,9 +390,14 @@ make_room(FlatScan *state)
 	compare_best(state, (int) Min(state->max_pending / 2, FIRST_SHARE * state->scan->k));
 	if (state->npending > state->max_pending / 2)
 		compare_best(state, state->npending);
-	if (state->codes > TRIAL_CODES &&
-		state->survivors > state->codes * state->give_up_share)
+
+	/* not counting the first time: the first k rows always survive */
+	if (state->trial_codes > 0 && state->codes - state->trial_codes > TRIAL_CODES &&
+		state->survivors - state->trial_survivors >
+		(state->codes - state->trial_codes) * state->give_up_share)
 		state->use_codes = false;
+	state->trial_codes = state->codes;
+	state->trial_survivors = state->survivors;
 }
 
 static void

@@ -158,6 +158,8 @@ vk_flat_visit_rows(VkIndex *index, uint32 split_id, const BlockNumber *blocks, i
 
 		if (buffer == InvalidBuffer)
 			return false;
+		if ((int64) (number + 1) * VK_PAGE_SPACE < (int64) nslots * row_bytes)
+			vk_page_prefetch(index, blocks[number + 1]);
 		data = VkPageData(BufferGetPage(buffer));
 		while (slot < nslots && at < VK_PAGE_SPACE)
 		{
