@@ -43,6 +43,21 @@ is(post('upload/QuickStart.Source/1.0', '[{"attributes": [{"key": "id", "value":
 like(post('upload/QuickStart.Source/1.0', '[{'), qr/^400 /, 'not JSON');
 like(post('nothing', ''), qr/^404 /, 'no such path');
 
+# Vektonn's own client, where somebody has it: its pinned dependencies are too old for today's Python.
+if (my $client = $ENV{VK_CLIENT_PYTHON})
+{
+	$node->safe_psql('postgres', q{
+		SELECT vektonn.create_data_source('Client', '1.0', 2, '{"id": "Int64", "payload": "String"}', '{id}');
+		SELECT vektonn.create_index('Client', '1.0', 'Client', '1.0', 'FaissIndex.L2');
+	});
+	my @lines = split /\n/, qx($client $ENV{VK_SUITE_DIR}/test/lib/vektonn_client.py $url);
+	is($?, 0, 'the client ends well');
+	foreach my $line (@lines)
+	{
+		ok($1 eq 'ok', "client: $2") if $line =~ /^(ok|not ok) \d+ - (.*)/;
+	}
+}
+
 kill 'TERM', $pid;
 close $gateway;
 $node->stop;

@@ -180,6 +180,11 @@ kill_server($main);
 $main->start;
 same_everywhere('after the coordinator has');
 
+# Reading the topic again from its beginning leads to the same.
+sql(q{SELECT vektonn.rebuild_stream('Hash 1/shard2')});
+$node{$_}->safe_psql('postgres', q{SELECT vektonn.rebuild_stream('Hash 1'), vektonn.rebuild_stream('List 1'), vektonn.rebuild_stream('Farm 1')}) foreach keys %node;
+same_everywhere('replayed');
+
 # Renaming, and the end.
 sql(q{SELECT vektonn.alter_index('Hash', '1', new_version => '2')});
 is(sql(q{SELECT stream_name FROM vektonn.shards WHERE stream_name LIKE 'Hash%'}), 'Hash 2/shard2', 'the stream here follows');
