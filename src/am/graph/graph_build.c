@@ -465,6 +465,7 @@ BlockNumber
 vk_graph_build_end(void *state)
 {
 	VkGraphBuild *build = state;
+	VkStoreRef	ref;
 	BlockNumber head;
 
 	if (!build->started)
@@ -474,6 +475,9 @@ vk_graph_build_end(void *state)
 	if (build->head == InvalidBlockNumber)
 		write_pages(build);
 	head = build->head;
+	ref.head = head;
+	ref.split_id = build->split_id;
+	vk_graph_mend(build->index, ref);
 	vk_graph_build_detach(build);
 	return head;
 }

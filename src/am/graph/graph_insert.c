@@ -535,3 +535,120 @@ vk_graph_repair_node(VkGraph *graph, VkNodeId id, bool (*is_dead) (void *arg, Vk
 	pfree(dead_copy);
 	return repaired;
 }
+
+/* A node that has no room is no neighbour for a lost one: so many are tried. */
+#define ADOPT_BEAM	64
+
+/* Puts the edge in the place of one that can be spared; false: there is none. */
+static bool
+exchange_edge(VkGraph *graph, VkNodeId from, const VkNewEdge *edge,
+			  bool (*spare) (void *arg, VkNodeId id), void *arg)
+{
+	char	   *copy = graph->state->search.node_copy;
+	VkGraphNode *node = (VkGraphNode *) copy;
+
+	if (!core_read_node(graph, from, copy) || node->level != 0 || (node->flags & VK_NODE_DEAD))
+		return false;
+	for (int e = node->nedges - 1; e >= 0; e--)
+	{
+		if (!spare(arg, VK_EDGE_IDS(graph->lay, copy)[e]))
+			continue;
+		vk_edge_put(graph->lay, copy, e, edge->id, edge->gen, &edge->code);
+		return core_replace_edges(graph, from, copy);
+	}
+	return false;
+}
+
+/*
+ * Adds the edge from -> to, where there is room for it, or, unless spare is
+ * NULL, in the place of another.
+ */
+static bool
+add_edge_between(VkGraph *graph, VkNodeId from, VkCandidateNode *to,
+				 bool (*spare) (void *arg, VkNodeId id), void *arg)
+{
+	VkGraphSearch *search = &graph->state->search;
+	const VkSpace *space = &graph->state->space;
+	VkCandidateNode owner = {.id = from};
+	VkNewEdge	edge;
+
+	if (from == to->id || !disk_load(graph, search, &owner, 0))
+		return false;
+	edge.id = to->id;
+	edge.gen = to->gen;
+	vk_edge_encode(space->codes, graph->lay, vk_candidate_rotated(space, &owner),
+				   vk_candidate_rotated(space, to), &edge.code);
+	switch (core_add_edge(graph, from, 0, &edge))
+	{
+		case VK_ADD_DONE:
+			return true;
+		case VK_ADD_FULL:
+			return spare != NULL && exchange_edge(graph, from, &edge, spare, arg);
+		default:
+			return false;
+	}
+}
+
+/* The ids of the nodes that a search for the point visits, nearest first. */
+static int
+search_around(VkGraph *graph, const VkPoint *point, VkNodeId *ids)
+{
+	VkGraphSearch *search = &graph->state->search;
+	VkNodeId	entry;
+	int			count;
+	int			top;
+
+	search->keep_points = false;
+	search->want_rank = false;
+	vk_search_set(search, point);
+	entry = disk_descend(graph, search, 0, &top);
+	if (entry == VK_NODE_NONE || disk_search_level(graph, search, entry, 0, ADOPT_BEAM) == 0)
+		return 0;
+	count = vk_search_nearest(search, ADOPT_BEAM);
+	for (int i = 0; i < count; i++)
+		ids[i] = search->sorted[i].id;
+	return count;
+}
+
+bool
+vk_graph_adopt_node(VkGraph *graph, VkNodeId id, bool (*may) (void *arg, VkNodeId id),
+					bool (*spare) (void *arg, VkNodeId id), void *arg)
+{
+	VkGraphSearch *search = &graph->state->search;
+	const VkGraphNode *node = (const VkGraphNode *) search->node_copy;
+	VkNodeId	ids[VK_GRAPH_MAX_EDGES + ADOPT_BEAM];
+	VkCandidateNode self = {.id = id};
+	MemoryContext old = MemoryContextSwitchTo(graph->state->context);
+	bool		done = false;
+	int			count;
+
+	/* first those it leads to, then those a search finds near it, then either */
+	for (int attempt = 0; attempt < 3 && !done; attempt++)
+	{
+		vk_arena_reset(&search->arena);
+		if (!core_read_node(graph, id, search->node_copy) || !disk_load(graph, search, &self, 0))
+			break;
+		if (attempt % 2 == 0)
+		{
+			count = node->nedges;
+			memcpy(ids, VK_EDGE_IDS(graph->lay, node), sizeof(VkNodeId) * count);
+		}
+		else
+		{
+			VkPoint		point = self.point;
+			char	   *data = palloc(node->payload_size);
+
+			point.data = memcpy(data, self.point.data, node->payload_size);
+			count = search_around(graph, &point, ids);
+			pfree(data);
+			vk_arena_reset(&search->arena);
+			if (!disk_load(graph, search, &self, 0))
+				break;
+		}
+		for (int i = 0; i < count && !done; i++)
+			done = may(arg, ids[i]) &&
+				add_edge_between(graph, ids[i], &self, attempt == 2 ? spare : NULL, arg);
+	}
+	MemoryContextSwitchTo(old);
+	return done;
+}

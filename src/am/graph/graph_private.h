@@ -92,6 +92,17 @@ extern bool vk_graph_insert_point(VkGraph *graph, const VkPoint *point, uint32 s
 extern bool vk_graph_repair_node(VkGraph *graph, VkNodeId id, bool (*is_dead) (void *arg, VkNodeId id),
 								 void *arg);
 
+/*
+ * Gives a node of level 0 an edge from one near it that `may` accepts, if need
+ * be in place of one to a node that `spare` gives away.
+ */
+extern bool vk_graph_adopt_node(VkGraph *graph, VkNodeId id,
+								bool (*may) (void *arg, VkNodeId id),
+								bool (*spare) (void *arg, VkNodeId id), void *arg);
+
+/* graph_mend.c */
+extern void vk_graph_mend(VkIndex *index, VkStoreRef ref);
+
 /* graph_scan.c */
 extern int	vk_graph_ef(const VkIndexInfo *info);
 extern bool vk_graph_is_exact(const VkGraphLayout *lay, double rows, double ef);

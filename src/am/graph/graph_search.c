@@ -329,9 +329,8 @@ float_order(float value)
 	return bits & 0x80000000 ? ~bits : bits | 0x80000000;
 }
 
-/* The nearest living visited nodes, at most so many, by rising distance. */
-static int
-nearest_visited(VkGraphSearch *search, int wanted)
+int
+vk_search_nearest(VkGraphSearch *search, int wanted)
 {
 	int			count = 0;
 
@@ -371,7 +370,7 @@ int
 vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen)
 {
 	const VkGraphLayout *lay = &search->space->lay;
-	int			ncandidates = nearest_visited(search, lay->forward * CHOOSE_FACTOR);
+	int			ncandidates = vk_search_nearest(search, lay->forward * CHOOSE_FACTOR);
 	int			nchosen = vk_prune(search->space, search->sorted, ncandidates, lay->forward);
 
 	*chosen = vk_arena_alloc(&search->arena, sizeof(VkCandidateNode) * Max(nchosen, 1));

@@ -137,6 +137,9 @@ extern const VkVisited *vk_search_best(const VkGraphSearch *search);
 /* A visited node with exactly the vector searched for, or NULL. */
 extern const VkVisited *vk_search_equal(const VkGraphSearch *search, uint32 payload_size);
 
+/* The nearest living visited nodes, by rising distance, to search->sorted: how many. */
+extern int	vk_search_nearest(VkGraphSearch *search, int wanted);
+
 /* Neighbours for the point searched for, out of the visited nodes. */
 extern int	vk_search_choose(VkGraphSearch *search, VkCandidateNode **chosen);
 

@@ -81,6 +81,7 @@ const VkStoreOps vk_graph_store = {
 	.share_detach = vk_graph_build_detach,
 	.collect = vk_graph_collect,
 	.vacuum = vk_graph_vacuum,
+	.tidy = vk_graph_mend,
 	.retire = vk_graph_retire,
 	.stats = vk_graph_stats,
 	.check = vk_graph_check,

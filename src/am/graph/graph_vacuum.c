@@ -15,6 +15,8 @@
  *	6. Nothing leads to dead nodes now except searches under way, which take a
  *	   freed or reused slot for what it is: the slots are freed.
  *
+ * Then graph_mend.c looks for nodes that no edge leads to.
+ *
  * An interrupted VACUUM leaves nodes marked dead, which the next one finds.
  *
  *-------------------------------------------------------------------------
@@ -511,6 +513,7 @@ vk_graph_vacuum(VkVacuum *vacuum, VkStoreRef ref)
 	}
 	pfree(gv->dead.ids);
 	pfree(gv);
+	vk_graph_mend(vacuum->index, ref);
 }
 
 /*
