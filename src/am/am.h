@@ -82,6 +82,8 @@ typedef struct VkIndex
 	TupleDesc	key_desc;		/* of the split columns; NULL without */
 	FmgrInfo   *key_equal;		/* per split column, or NULL until needed */
 	void	   *store_build;	/* building: the store's own, NULL at first */
+	BlockNumber build_fill;		/* building: shared page that may have room,
+								 * or 0 */
 	VkStoreRef	only;			/* hint: the one split of an index without
 								 * split columns */
 	uint16		store_hint;		/* the store's own, 0 at first */

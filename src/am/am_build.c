@@ -32,6 +32,8 @@ vk_build_phase(int64 phase)
 			return "initializing";
 		case VK_PHASE_LOAD:
 			return "reading table and loading rows";
+		case VK_PHASE_SPLITS:
+			return "loading splits";
 		case VK_PHASE_WAL:
 			return "writing WAL";
 		default:
@@ -53,7 +55,9 @@ vk_build_row(VkBuild *build, ItemPointer tid, Datum *values, bool *isnull)
 {
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
-	if (build->bulk != NULL && !isnull[0])
+	if (build->sort != NULL)
+		vk_split_sort_add(build->sort, values, isnull, tid);
+	else if (build->bulk != NULL && !isnull[0])
 		build->index->store->build_add(build->bulk, tid, PG_DETOAST_DATUM(values[0]));
 	else
 		vk_insert_values(build->index, values, isnull, tid);
@@ -142,7 +146,7 @@ learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
 /*
  * Reads the table into the index; returns the number of its rows.  One split,
  * and a store that can: then rows go straight to its bulk load, perhaps from
- * several processes.
+ * several processes.  Several splits: rows are sorted by split first.
  */
 static double
 load(VkBuild *build, Relation heap, struct IndexInfo *info)
@@ -167,7 +171,11 @@ load(VkBuild *build, Relation heap, struct IndexInfo *info)
 		}
 		build->bulk = store->build_begin(index, split_id, maintenance_work_mem);
 	}
+	else if (index->info.nsplit_columns > 0)
+		build->sort = vk_split_sort_begin(index, maintenance_work_mem);
 	rows = table_index_build_scan(heap, index->rel, info, true, true, build_row, build, NULL);
+	if (build->sort != NULL)
+		vk_split_sort_load(build->sort);
 	if (bulk)
 		vk_split_set_head(index, &build->key, store->build_end(build->bulk));
 	return rows;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * am_build.h
- *	  What am_build.c and am_build_parallel.c share.
+ *	  What am_build.c, am_build_sort.c and am_build_parallel.c share.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,7 @@ typedef struct VkBuild
 	double		rows;
 	VkSplitKey	key;			/* of the one split that is loaded in bulk */
 	void	   *bulk;			/* state of the store's bulk load, or NULL */
+	struct VkSplitSort *sort;	/* rows by split, or NULL */
 	pg_atomic_uint64 *shared_rows;	/* added by all processes, if there are
 									 * several */
 } VkBuild;
@@ -28,6 +29,13 @@ extern void vk_build_init(VkBuild *build, VkIndex *index);
 extern void vk_build_row(VkBuild *build, ItemPointer tid, Datum *values, bool *isnull);
 extern int	vk_build_sample(VkIndex *index, Relation heap, struct IndexInfo *info, int wanted,
 							struct varlena ***sample);
+
+/* am_build_sort.c */
+typedef struct VkSplitSort VkSplitSort;
+
+extern VkSplitSort *vk_split_sort_begin(VkIndex *index, int work_mem_kb);
+extern void vk_split_sort_add(VkSplitSort *sort, Datum *values, bool *isnull, ItemPointer tid);
+extern void vk_split_sort_load(VkSplitSort *sort);
 
 /* am_build_parallel.c */
 extern bool vk_build_parallel(VkBuild *build, Relation heap, struct IndexInfo *info,

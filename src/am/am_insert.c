@@ -117,21 +117,28 @@ insert_at_leaf(VkIndex *index, const VkSplitKey *key, ItemPointer tid,
 }
 
 /*
- * For a bulk load of an index without split columns: the id of its one split,
- * whose store does not exist yet; and later the store.
+ * For a bulk load: the id of a split whose store does not exist yet; and later
+ * the store.
  */
 uint32
 vk_split_reserve(VkIndex *index, const VkSplitKey *key)
 {
-	Buffer		leaf = vk_dir_leaf(index, key->hash, BUFFER_LOCK_EXCLUSIVE);
-	OffsetNumber offset = add_entry(index, leaf, key);
-	uint32		split_id;
+	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
+	{
+		Buffer		leaf = vk_dir_leaf(index, key->hash, BUFFER_LOCK_EXCLUSIVE);
+		OffsetNumber offset = vk_dir_find(index, leaf, key);
+		uint32		split_id = 0;
 
-	if (offset == InvalidOffsetNumber)
-		elog(ERROR, "the first leaf of a new index is full");
-	split_id = vk_dir_entry(index, leaf, offset)->split_id;
-	vk_page_release(leaf);
-	return split_id;
+		if (offset == InvalidOffsetNumber)
+			offset = add_entry(index, leaf, key);
+		if (offset != InvalidOffsetNumber)
+			split_id = vk_dir_entry(index, leaf, offset)->split_id;
+		vk_page_release(leaf);
+		if (offset != InvalidOffsetNumber)
+			return split_id;
+		vk_dir_split_leaf(index, key->hash);
+	}
+	elog(ERROR, "the split directory of a new index does not grow");
 }
 
 void

@@ -291,6 +291,7 @@ extern char *vk_build_phase(int64 phase);
 /* Build phases; 1 is PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE. */
 #define VK_PHASE_LOAD	2
 #define VK_PHASE_WAL	3
+#define VK_PHASE_SPLITS	4
 
 
 

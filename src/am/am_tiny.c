@@ -238,11 +238,15 @@ vk_tiny_insert(VkIndex *index, Buffer leaf, OffsetNumber offset, ItemPointer tid
 	if (buffer == InvalidBuffer)
 	{
 		buffer = try_page(index, header->fill, size);
+		/* rows come sorted: the page of the leaf before will do */
+		if (buffer == InvalidBuffer && index->building && index->build_fill != 0)
+			buffer = try_page(index, index->build_fill, size);
 		if (buffer == InvalidBuffer)
 		{
 			if (entry->nshared == VK_TINY_BLOCKS)
 				return false;
 			buffer = vk_page_allocate(index);
+			index->build_fill = BufferGetBlockNumber(buffer);
 			is_new = true;
 		}
 		else if (entry->nshared == VK_TINY_BLOCKS &&
