@@ -4,7 +4,8 @@
 CREATE FUNCTION vektonn._search_definition(index_name text, index_version text,
 	OUT target oid, OUT dimension integer, OUT sparse boolean, OUT select_list text, OUT vector_column text,
 	OUT order_by text, OUT from_target text, OUT splits text[], OUT split_types text[], OUT vector_type oid,
-	OUT shards text[], OUT shard_before text[], OUT shard_behind text[], OUT batch_index oid, OUT batch_select text) RETURNS record
+	OUT shards text[], OUT shard_before text[], OUT shard_behind text[], OUT batch_index oid, OUT batch_select text,
+	OUT partitions oid[], OUT partition_names text[], OUT pruned_by text[], OUT columns text) RETURNS record
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -38,6 +39,13 @@ BEGIN
 			FROM unnest(source.attribute_names) WITH ORDINALITY u (n, o) GROUP BY 1) c);
 	batch_select := format('%s, %s', replace(select_list, '$1', 'u.query'), attributes);
 	select_list := format('%s, %s', select_list, attributes);
+	-- Where some shards lie on other nodes, each is asked for its k rows.
+	SELECT coalesce(array_agg(p.inhrelid ORDER BY p.inhrelid), '{}'), coalesce(array_agg(p.inhrelid::regclass::text ORDER BY p.inhrelid), '{}')
+		INTO partitions, partition_names FROM pg_inherits p WHERE p.inhparent = index.target
+			AND EXISTS (SELECT FROM pg_inherits f JOIN pg_foreign_table t ON t.ftrelid = f.inhrelid WHERE f.inhparent = index.target);
+	pruned_by := index.shard_attributes;
+	-- In the order select_list has them: else PostgreSQL puts a step between that keeps nodes from working at once.
+	columns := format('%s, %s', vector_column, (SELECT string_agg(format('t.%I', n), ', ' ORDER BY o) FROM unnest(source.attribute_names) WITH ORDINALITY u (n, o)));
 	-- Whose rows one pass finds for many queries: of dense vectors, exact, in one table.
 	batch_index := (SELECT min(i.indexrelid::oid::bigint)::oid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
 		JOIN pg_opclass o ON o.oid = i.indclass[0] JOIN pg_attribute a ON a.attrelid = index.target AND a.attnum = i.indkey[0]

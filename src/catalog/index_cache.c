@@ -21,6 +21,8 @@
 #include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -171,12 +173,29 @@ index_def_shards(VkIndexDef *def, int attributes_column, int before_column, int 
 		elog(ERROR, "the shards of index \"%s\" are not as many as their terms", def->name);
 }
 
+static void
+index_def_partitions(VkIndexDef *def, int oids_column, int names_column)
+{
+	Datum	   *oids;
+	int			num_oids;
+
+	def->partition_names = row_strings(def, names_column, &def->num_partitions);
+	deconstruct_array(DatumGetArrayTypeP(row_datum(oids_column)), OIDOID, sizeof(Oid), true,
+					  TYPALIGN_INT, &oids, NULL, &num_oids);
+	if (num_oids != def->num_partitions)
+		elog(ERROR, "index \"%s\" has %d partitions and %d names", def->name, num_oids, def->num_partitions);
+	def->partitions = MemoryContextAlloc(def->context, sizeof(Oid) * (num_oids + 1));
+	for (int i = 0; i < num_oids; i++)
+		def->partitions[i] = DatumGetObjectId(oids[i]);
+}
+
 /* Columns of the query below. */
 enum
 {
 	COLUMN_TARGET = 1, COLUMN_DIMENSION, COLUMN_SPARSE, COLUMN_SELECT, COLUMN_VECTOR,
 	COLUMN_ORDER, COLUMN_FROM, COLUMN_SPLITS, COLUMN_SPLIT_TYPES, COLUMN_VECTOR_TYPE,
-	COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND, COLUMN_BATCH_INDEX, COLUMN_BATCH_SELECT
+	COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND, COLUMN_BATCH_INDEX, COLUMN_BATCH_SELECT,
+	COLUMN_PARTITIONS, COLUMN_PARTITION_NAMES, COLUMN_PRUNED_BY, COLUMN_COLUMNS
 };
 
 static VkIndexDef *
@@ -210,6 +229,9 @@ index_def_load(const char *name, const char *version)
 	def->from = MemoryContextStrdup(context, row_text(COLUMN_FROM));
 	def->batch_index = DatumGetObjectId(row_datum(COLUMN_BATCH_INDEX));
 	def->batch_select = MemoryContextStrdup(context, row_text(COLUMN_BATCH_SELECT));
+	def->pruned_by = row_strings(def, COLUMN_PRUNED_BY, &def->num_pruned_by);
+	def->columns = MemoryContextStrdup(context, row_text(COLUMN_COLUMNS));
+	index_def_partitions(def, COLUMN_PARTITIONS, COLUMN_PARTITION_NAMES);
 	index_def_splits(def, COLUMN_SPLITS, COLUMN_SPLIT_TYPES);
 	index_def_shards(def, COLUMN_SHARDS, COLUMN_SHARD_BEFORE, COLUMN_SHARD_BEHIND);
 	return def;
@@ -287,19 +309,12 @@ append_shard_condition(const VkIndexDef *def, StringInfo sql, uint32 filter)
 	appendStringInfo(sql, ") OPERATOR(pg_catalog.=) (%s) ", given.data);
 }
 
-/*
- * The one place that decides how a shard is asked: by PostgreSQL's plan for
- * the partitioned table, which merges what each partition or node returns in
- * order.
- */
 static void
-append_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
+append_filter(const VkIndexDef *def, StringInfo sql, uint32 filter)
 {
 	int			parameter = 1;
 	const char *glue = "WHERE";
 
-	appendStringInfo(sql, "SELECT %s, %s FROM %s t ", def->select_list,
-					 vectors ? def->vector_column : "NULL", def->from);
 	for (int i = 0; i < def->splits.num_attributes; i++)
 	{
 		if (!(filter & (1U << i)))
@@ -309,7 +324,41 @@ append_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool 
 		glue = "AND";
 	}
 	append_shard_condition(def, sql, filter);
+}
+
+/*
+ * By PostgreSQL's plan for the table; a partitioned one's merges what each
+ * partition or node returns in order.
+ */
+static void
+append_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
+{
+	appendStringInfo(sql, "SELECT %s, %s FROM %s t ", def->select_list,
+					 vectors ? def->vector_column : "NULL", def->from);
+	append_filter(def, sql, filter);
 	appendStringInfo(sql, "ORDER BY %s LIMIT %d", def->order_by, k);
+}
+
+/*
+ * Each partition for its k rows, of which k are taken.  PostgreSQL sends a
+ * node the LIMIT of a statement on its foreign table, but not that of one on
+ * the partitioned table; and it waits for all nodes at once where their rows
+ * need not be merged in order, which is why the sum is sorted by.  No
+ * attribute is called " ".
+ */
+static void
+append_fan_out_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
+{
+	appendStringInfo(sql, "SELECT %s, %s FROM (", def->select_list,
+					 vectors ? def->vector_column : "NULL");
+	for (int i = 0; i < def->num_partitions; i++)
+	{
+		appendStringInfo(sql, "%s(SELECT %s, %s AS \" \" FROM %s t ", i ? " UNION ALL " : "",
+						 def->columns, def->order_by, def->partition_names[i]);
+		append_filter(def, sql, filter);
+		appendStringInfo(sql, "ORDER BY %s LIMIT %d)", def->order_by, k);
+	}
+	appendStringInfo(sql, ") t ORDER BY t.\" \" OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT %d", k);
 }
 
 /* One pass over the index for all queries, which are unnested again for the distances. */
@@ -349,16 +398,50 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearc
 		if (filter & (1U << i))
 			types[num_types++] = vk_attribute_types[def->splits.attributes[i].type].typid;
 	}
-	if (kind == VK_SEARCH_BATCH)
-		append_batch_search(def, &sql, k, filter, vectors);
-	else
-		append_search(def, &sql, k, filter, vectors);
+	switch (kind)
+	{
+		case VK_SEARCH_ONE:
+			append_search(def, &sql, k, filter, vectors);
+			break;
+		case VK_SEARCH_FAN_OUT:
+			append_fan_out_search(def, &sql, k, filter, vectors);
+			break;
+		case VK_SEARCH_BATCH:
+			append_batch_search(def, &sql, k, filter, vectors);
+			break;
+	}
 
 	plan = SPI_prepare_cursor(sql.data, num_types, types, CURSOR_OPT_GENERIC_PLAN);
 	if (!plan)
 		elog(ERROR, "could not prepare \"%s\": %s", sql.data, SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
 	return plan;
+}
+
+/* Whether the caller may read all of a table, by rights on the table alone. */
+static bool
+reads_all(Oid table)
+{
+	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(table, InvalidOid, true) != RLS_ENABLED;
+}
+
+/* The one place that decides how a shard is asked. */
+VkSearchKind
+vk_index_def_kind(const VkIndexDef *def, uint32 filter)
+{
+	bool		pruned = def->num_pruned_by > 0;
+
+	for (int i = 0; i < def->num_pruned_by; i++)
+		pruned &= filter_parameter(def, def->pruned_by[i], filter) != 0;
+	if (def->num_partitions == 0 || pruned || !reads_all(def->target))
+		return VK_SEARCH_ONE;
+	for (int i = 0; i < def->num_partitions; i++)
+	{
+		if (!reads_all(def->partitions[i]))
+			return VK_SEARCH_ONE;
+	}
+	return VK_SEARCH_FAN_OUT;
 }
 
 /*

@@ -17,6 +17,7 @@
 typedef enum VkSearchKind
 {
 	VK_SEARCH_ONE,
+	VK_SEARCH_FAN_OUT,			/* as VK_SEARCH_ONE, each partition by itself */
 	VK_SEARCH_BATCH
 } VkSearchKind;
 
@@ -45,6 +46,12 @@ typedef struct VkIndexDef
 	char	   *vector_column;	/* quoted */
 	char	   *order_by;
 	char	   *from;			/* the target, qualified */
+	int			num_partitions; /* of a table with partitions on other nodes */
+	Oid		   *partitions;
+	char	  **partition_names;	/* quoted and qualified */
+	int			num_pruned_by;
+	char	  **pruned_by;		/* the shard attributes */
+	char	   *columns;		/* all that a search needs of a partition */
 	Oid			batch_index;	/* may answer many queries in one pass;
 								 * InvalidOid: none */
 	char	   *batch_select;	/* as select_list, where u.query is the query */
@@ -72,6 +79,13 @@ extern VkIndexDef *vk_index_def_get(const char *name, const char *version);
  * distance, attributes, vector and, of a batch, the number of the query.
  */
 extern SPIPlanPtr vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind);
+
+/*
+ * How the caller's search for one vector with that filter is done: all
+ * partitions by themselves where they all have to be asked, some are on other
+ * nodes, and the caller may.
+ */
+extern VkSearchKind vk_index_def_kind(const VkIndexDef *def, uint32 filter);
 
 /* Whether the caller's batch with that filter can be searched in one pass, now. */
 extern bool vk_index_def_batch_possible(const VkIndexDef *def, uint32 filter);

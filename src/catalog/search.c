@@ -192,7 +192,7 @@ vk_search(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	VkSearch	search = {0};
 	SPIPlanPtr	plan;
-	VkSearchKind kind = VK_SEARCH_ONE;
+	VkSearchKind kind;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -202,13 +202,14 @@ vk_search(PG_FUNCTION_ARGS)
 	search.def = vk_index_def_get(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	search_take_arguments(&search, fcinfo);
+	kind = vk_index_def_kind(search.def, search.filter);
 	if (search.num_queries >= MIN_BATCH && search.k <= MAX_BATCH_K && ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)) == 1 &&
 		vk_index_def_batch_possible(search.def, search.filter))
 		kind = VK_SEARCH_BATCH;
 	plan = vk_index_def_plan(search.def, search.k, search.filter, search.vectors, kind);
 	if (kind == VK_SEARCH_BATCH)
 		search_run(&search, plan, PG_GETARG_DATUM(2), 0, kind, result);
-	for (int i = 0; kind == VK_SEARCH_ONE && i < search.num_queries; i++)
+	for (int i = 0; kind != VK_SEARCH_BATCH && i < search.num_queries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		search_run(&search, plan, search.queries[i], i + 1, kind, result);

@@ -145,6 +145,27 @@ my $plan = sql(q{SET plan_cache_mode = force_generic_plan; PREPARE q (vector) AS
 like($plan, qr/Merge Append.*Remote SQL: SELECT [^\n]*ORDER BY \(vector OPERATOR\(public\.<->\)/s, 'nodes order by distance');
 unlike($plan, qr/^ *->  Sort$|^ *Sort$/m, 'and nothing is sorted here');
 
+my (undef, undef, $log) = $main->psql('postgres', q{LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+	SET auto_explain.log_verbose = on; SET client_min_messages = log; SELECT * FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 3, '{"lang": "de"}')});
+like($log, qr/(Async Foreign Scan on [^\n]*\n[^\n]*\n *Remote SQL: [^\n]* ORDER BY [^\n]* LIMIT 3::bigint.*){2}/s, 'vektonn.search asks all nodes at once, each for k rows');
+(undef, undef, $log) = $main->psql('postgres', q{LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+	SET client_min_messages = log; SELECT * FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 3, '{"shop": 3}')});
+is(() = $log =~ /Subplans Removed: 2|Subplans Removed: 3/g, 1, 'and one shard only where the filter says which');
+
+# By somebody who may read the whole, and by nobody else.
+sql(q{CREATE ROLE reader LOGIN; CREATE USER MAPPING FOR reader SERVER a OPTIONS (user 'postgres', password_required 'false');
+	CREATE USER MAPPING FOR reader SERVER b OPTIONS (user 'postgres', password_required 'false')});
+my $search = q{SELECT count(*), min(distance) FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 7)};
+(undef, undef, $log) = $main->psql('postgres', $search, extra_params => [ '-U', 'reader' ]);
+like($log, qr/permission denied for table hash/, 'a search needs SELECT on the table');
+sql('GRANT SELECT ON hash TO reader');
+is($main->safe_psql('postgres', $search, extra_params => [ '-U', 'reader' ]), sql($search), 'and no more');
+sql('ALTER TABLE hash ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON hash USING (n % 2 = 0)');
+is($main->safe_psql('postgres', q{SELECT bool_and((attributes ->> 'n')::int % 2 = 0), count(*) > 3 FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 7)}, extra_params => [ '-U', 'reader' ]), 't|t', 'its policies hold');
+sql('GRANT SELECT ON hash_shard0, hash_shard1, hash_shard2 TO reader');
+is($main->safe_psql('postgres', q{SELECT bool_and((attributes ->> 'n')::int % 2 = 0), count(*) > 3 FROM vektonn.search('Hash', '1', ARRAY['[0,0]']::vector[], 7)}, extra_params => [ '-U', 'reader' ]), 't|t', 'also for who may read the shards themselves');
+sql('ALTER TABLE hash DISABLE ROW LEVEL SECURITY; DROP OWNED BY reader; DROP ROLE reader');
+
 # One point by hand: it moves from shard to shard and leaves nothing behind.
 foreach my $shop (0 .. 9)
 {
