@@ -1,11 +1,13 @@
 -- Data and measuring for the tests of algorithm = hnsw.
 
--- A vector of dim values that has few degrees of freedom, as real data has.
+-- A vector of dim values that has few degrees of freedom, as real data has; of
+-- shape 'spectrum' as many as dimensions, ever smaller, as texts have after LSA.
 CREATE FUNCTION graph_vector(dim int, shape text) RETURNS float8[] LANGUAGE sql VOLATILE AS $$
-  SELECT array_agg(CASE shape WHEN 'skewed' THEN p.n ELSE 1 END *
+  SELECT array_agg(CASE shape WHEN 'spectrum' THEN (random() + random() + random() - 1.5) / sqrt(j)
+                   ELSE CASE shape WHEN 'skewed' THEN p.n ELSE 1 END *
                    (p.a * sin(p.b * 3 + j * 0.37) + p.c * sin(p.d * 3 + j * 0.11) +
                     p.e * cos(j * 0.05 + p.f * 3) + 0.05 * random() +
-                    CASE shape WHEN 'clustered' THEN 2 * sin(p.k * j) ELSE 0 END)
+                    CASE shape WHEN 'clustered' THEN 2 * sin(p.k * j) ELSE 0 END) END
                    ORDER BY j)
   FROM (SELECT random() a, random() b, random() c, random() d, random() e, random() f,
                floor(random() * 12) k, exp(2 * random() * random()) n OFFSET 0) p,

@@ -58,6 +58,20 @@ vk_rotation_init(VkRotation *rotation, int dim, uint64 seed, uint32 *signs)
 }
 
 /*
+ * The nearest integer of a number below 2^22: added to 1.5 * 2^23 it is what
+ * the last bits are.  rintf() would be a call for each dimension.
+ */
+static inline int
+round_small(float value)
+{
+	float		shifted = value + 12582912.0f;
+	int32		bits;
+
+	memcpy(&bits, &shifted, sizeof(bits));
+	return bits - 0x4B400000;
+}
+
+/*
  * With integer coordinates c_i and bits b_i of an edge, the sum over i of
  * |c_i| where b_i is the sign of c_i is what the tables add up; the signed sum
  * is twice that less the sum of all |c_i|.  Of two planes, the first counts twice.
@@ -84,7 +98,7 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 
 	for (int i = 0; i < code_dim; i++)
 	{
-		int			coord = per_unit > 0 ? (int) rintf(query[i] * per_unit) : 0;
+		int			coord = per_unit > 0 ? round_small(query[i] * per_unit) : 0;
 
 		coords[i] = (uint8) coord;
 		negatives[i] = coord < 0 ? -coord : 0;
