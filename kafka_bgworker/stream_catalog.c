@@ -22,6 +22,7 @@
 #include "kafka_bgworker/stream_catalog.h"
 
 #define DEFAULT_BATCH_MESSAGES	5000
+#define DEFAULT_MAX_ERROR_RATE	"0.9"
 #define MAX_STREAM_EVENTS		"1000"
 
 /*
@@ -82,6 +83,15 @@ column_int32(uint64 row, int number)
 	Datum		value = column(row, number, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
+}
+
+static double
+column_float8(uint64 row, int number)
+{
+	bool		isnull;
+	Datum		value = column(row, number, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
 }
 
 static bool
@@ -150,6 +160,7 @@ stream_of_row(void)
 		stream->batch_messages = DEFAULT_BATCH_MESSAGES;
 	stream->name = column_text(0, 17);
 	stream->fingerprint = column_text(0, 18);
+	stream->max_error_rate = column_float8(0, 20);
 	stream->shard_constraint = column_text(0, 19);
 	stream->group = psprintf("vektonn." UINT64_FORMAT ".%u.%s", GetSystemIdentifier(), MyDatabaseId, stream->name);
 	return stream;
@@ -167,10 +178,12 @@ vk_stream_read(int64 stream_id)
 			" CASE WHEN options ? 'columns' THEN ARRAY(SELECT jsonb_array_elements_text(options -> 'columns')) END,"
 			" options ->> 'vector_column', options ->> 'unknown_fields' = 'error', (options ->> 'batch_messages')::int,"
 			" stream_name, md5(ROW(target::oid, server, topic, format, key_columns, start, on_error, workers, loading, options, stream_name,"
+			"  ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod, a.atthasdef, a.attgenerated) FROM pg_catalog.pg_attribute a"
+			"   WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),"
 			"  (SELECT (f.oid, f.srvoptions) FROM pg_catalog.pg_foreign_server f WHERE f.srvname = server),"
 			"  ARRAY(SELECT (m.umuser, m.umoptions)::text FROM pg_catalog.pg_user_mapping m, pg_catalog.pg_foreign_server f"
 			"   WHERE f.srvname = server AND m.umserver = f.oid ORDER BY m.umuser))::text),"
-			" options ->> 'shard_constraint'"
+			" options ->> 'shard_constraint', coalesce((options ->> 'max_error_rate')::float8, " DEFAULT_MAX_ERROR_RATE ")"
 			" FROM vektonn.stream WHERE stream_id = $1 AND enabled AND home = vektonn._database_identity()",
 			1, types, values, NULL, SPI_OK_SELECT);
 	return SPI_processed == 1 ? stream_of_row() : NULL;

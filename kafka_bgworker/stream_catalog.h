@@ -34,6 +34,7 @@ typedef struct VkStream
 	char	   *shard_constraint;	/* NULL: all rows are kept */
 	char	   *start;
 	bool		stop_on_error;
+	double		max_error_rate; /* of a window of messages; 1: any */
 	bool		unknown_is_error;
 	bool		loading;
 	int			workers;

@@ -18,6 +18,9 @@
  * the configuration ends the worker until somebody changes the stream.  All
  * others pass: the same batch is tried again, later and later.
  *
+ * When nearly all messages become dead letters something else is wrong than
+ * the messages: the stream fails before it has copied the topic there.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -39,6 +42,12 @@
 #define RETRY_LETTERS		1000
 #define LETTERS_AGAIN_MS	5000
 #define QUARANTINE_COUNT	2
+
+/*
+ * Messages over which max_error_rate is measured.  With twice as many all
+ * counts are halved, so that what is long past counts little.
+ */
+#define ERROR_WINDOW		10000
 
 /* What one attempt at a batch has come to. */
 typedef enum Attempt
@@ -199,7 +208,7 @@ class_error(VkWorker *worker, Trial *trial)
 	AbortCurrentTransaction();
 	FlushErrorState();
 	RESUME_INTERRUPTS();
-	MemoryContextSwitchTo(worker->context);
+	MemoryContextSwitchTo(worker->loop_context);
 	return attempt;
 }
 
@@ -223,7 +232,7 @@ attempt_batch(VkWorker *worker, Trial *trial)
 			vk_worker_commit();
 		else
 			AbortCurrentTransaction();
-		MemoryContextSwitchTo(worker->context);
+		MemoryContextSwitchTo(worker->loop_context);
 	}
 	PG_CATCH();
 	{
@@ -252,9 +261,35 @@ note_commit(VkWorker *worker)
 				partition->message_time = partition->batch_time;
 		}
 	}
+	for (int i = 0; i < worker->partition_count; i++)
+	{
+		worker->recent_messages += worker->partitions[i].batch_messages;
+		worker->recent_letters += worker->partitions[i].dead_letters;
+	}
 	worker->failures = 0;
 	worker->group_commit_due = true;
 	vk_worker_publish(worker, true);
+}
+
+/* Fails when too many of the last messages became dead letters. */
+static void
+check_error_rate(VkWorker *worker)
+{
+	char		text[VK_ERROR_LENGTH];
+
+	if (worker->recent_messages < ERROR_WINDOW)
+		return;
+	if (worker->recent_letters > worker->stream->max_error_rate * worker->recent_messages)
+	{
+		snprintf(text, sizeof(text), "%.0f of the last %.0f messages became dead letters, more than max_error_rate %g allows",
+				 worker->recent_letters, worker->recent_messages, worker->stream->max_error_rate);
+		vk_worker_fail(worker, "22000", text);
+	}
+	while (worker->recent_messages >= 2 * ERROR_WINDOW)
+	{
+		worker->recent_messages /= 2;
+		worker->recent_letters /= 2;
+	}
 }
 
 static void
@@ -293,6 +328,7 @@ apply_messages(VkWorker *worker, int count)
 				note_commit(worker);
 				if (stop)
 					stop_at_message(worker, &worker->messages[trial.count], &stop_problem);
+				check_error_rate(worker);
 				return VK_BATCH_DONE;
 			case ATTEMPT_LOST:
 				return VK_BATCH_LOST;
@@ -369,7 +405,7 @@ quarantine(VkWorker *worker, VkPartition *partition)
 	}
 	else
 		AbortCurrentTransaction();
-	MemoryContextSwitchTo(worker->context);
+	MemoryContextSwitchTo(worker->loop_context);
 }
 
 static VkBatchOutcome
@@ -465,7 +501,7 @@ retry_some(VkWorker *worker)
 	}
 	worker->dead_letters_exist = vk_dead_letters_exist(worker->stream);
 	vk_worker_commit();
-	MemoryContextSwitchTo(worker->context);
+	MemoryContextSwitchTo(worker->loop_context);
 	return count == RETRY_LETTERS;
 }
 

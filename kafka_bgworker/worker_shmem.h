@@ -28,7 +28,7 @@
 #define VK_SHMEM_RENDEZVOUS		"vektonn_streams"
 
 /* Partitions a slot has room to report on; a worker reads any number. */
-#define VK_SLOT_PARTITIONS		256
+#define VK_SLOT_PARTITIONS		1024
 #define VK_ERROR_LENGTH			512
 #define VK_SLOT_NAME_LENGTH		64
 

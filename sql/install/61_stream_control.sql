@@ -139,9 +139,13 @@ BEGIN
 			IF jsonb_typeof(given) <> 'number' OR (given #>> '{}')::numeric NOT BETWEEN 1 AND 100000 THEN
 				RAISE EXCEPTION 'stream option "batch_messages" must be between 1 and 100000' USING ERRCODE = 'invalid_parameter_value';
 			END IF;
+		ELSIF name = 'max_error_rate' THEN
+			IF jsonb_typeof(given) <> 'number' OR (given #>> '{}')::numeric NOT BETWEEN 0 AND 1 THEN
+				RAISE EXCEPTION 'stream option "max_error_rate" must be between 0 and 1' USING ERRCODE = 'invalid_parameter_value';
+			END IF;
 		ELSE
 			RAISE EXCEPTION 'stream option "%" is not known', name USING ERRCODE = 'invalid_parameter_value',
-				HINT = 'Options are: batch_messages, bulk_load, columns, permanent_columns, shard_constraint, unknown_fields, vector_column.';
+				HINT = 'Options are: batch_messages, bulk_load, columns, max_error_rate, permanent_columns, shard_constraint, unknown_fields, vector_column.';
 		END IF;
 	END LOOP;
 END $$;

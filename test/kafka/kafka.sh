@@ -3,14 +3,15 @@
 #
 #   kafka.sh fetch      its jars from Maven Central into the cache, checked against SHA256SUMS
 #   kafka.sh run DIR    configures and starts a broker in DIR, prints one line
-#                         plaintext=HOST:PORT sasl=... tls=... sasl_tls=... ca=FILE
+#                         plaintext=HOST:PORT sasl=... tls=... sasl_tls=... ca=FILE proxied=... proxy=...
 #                       and obeys commands on stdin, answering "ok":
 #                         kill     kill -9 the broker        stop   stop it in order
 #                         start    start it again, same addresses and data
 #                       Ends, and ends the broker, when its input ends.
 #
 # Listeners: PLAINTEXT, SASL (PLAIN and SCRAM-SHA-512), TLS, and SASL over TLS.  The user is
-# vektonn, its password vektonn-secret; the certificate names 127.0.0.1 and localhost.
+# vektonn, its password vektonn-secret; the certificate names 127.0.0.1 and localhost.  Clients that come
+# to the listener "proxied" are told to connect to "proxy": where a test puts a proxy of its own.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -63,8 +64,8 @@ make_certificate() {
 }
 
 configure() {
-	local plaintext sasl tls sasl_tls controller
-	read -r plaintext sasl tls sasl_tls controller <<<"$(free_ports 5)"
+	local plaintext sasl tls sasl_tls controller proxied proxy
+	read -r plaintext sasl tls sasl_tls controller proxied proxy <<<"$(free_ports 7)"
 	cat >"$dir/log4j.properties" <<-END
 		log4j.rootLogger=WARN, out
 		log4j.appender.out=org.apache.log4j.ConsoleAppender
@@ -75,10 +76,11 @@ configure() {
 		process.roles=broker,controller
 		node.id=1
 		controller.quorum.voters=1@127.0.0.1:$controller
-		listeners=PLAINTEXT://127.0.0.1:$plaintext,SASL_PLAINTEXT://127.0.0.1:$sasl,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl_tls,CONTROLLER://127.0.0.1:$controller
+		listeners=PLAINTEXT://127.0.0.1:$plaintext,SASL_PLAINTEXT://127.0.0.1:$sasl,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl_tls,PROXIED://127.0.0.1:$proxied,CONTROLLER://127.0.0.1:$controller
+		advertised.listeners=PLAINTEXT://127.0.0.1:$plaintext,SASL_PLAINTEXT://127.0.0.1:$sasl,SSL://127.0.0.1:$tls,SASL_SSL://127.0.0.1:$sasl_tls,PROXIED://127.0.0.1:$proxy
 		controller.listener.names=CONTROLLER
 		inter.broker.listener.name=PLAINTEXT
-		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+		listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT
 		sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
 		listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$user="$password";
 		listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$user="$password";
@@ -103,7 +105,7 @@ configure() {
 	run_java kafka.tools.StorageTool format -t "$(run_java kafka.tools.StorageTool random-uuid)" \
 		-c "$dir/server.properties" --add-scram "SCRAM-SHA-512=[name=$user,password=$password]" \
 		>"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; complain "could not format $dir/data"; }
-	addresses="plaintext=127.0.0.1:$plaintext sasl=127.0.0.1:$sasl tls=127.0.0.1:$tls sasl_tls=127.0.0.1:$sasl_tls ca=$dir/ca.pem"
+	addresses="plaintext=127.0.0.1:$plaintext sasl=127.0.0.1:$sasl tls=127.0.0.1:$tls sasl_tls=127.0.0.1:$sasl_tls ca=$dir/ca.pem proxied=127.0.0.1:$proxied proxy=127.0.0.1:$proxy"
 	address=127.0.0.1/$sasl_tls
 }
 
