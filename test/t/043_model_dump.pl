@@ -26,6 +26,13 @@ sql('original', qq{
 	SELECT vektonn.create_index('Plain', '1', 'Plain', '1', 'L2');
 	SELECT vektonn.upload('Plain', '1', '[{"attributes": {"id": 1}, "vector": [1, 1]}]');
 });
+# Shards, one of them on a node that nobody has to reach for this.
+sql('original', q{
+	CREATE EXTENSION postgres_fdw;
+	SELECT vektonn.create_data_source('G', '1', 2, '{"Id": "Int64", "Shop": "Guid"}', '{Id,Shop}', server => 'k', topic_shards => '{"Shop": 2}');
+	SELECT vektonn.create_index('G', '1', 'G', '1', 'Cosine', id_attributes => '{Id}', shard_attributes => '{Shop}', shard_map => '[
+		{"name": "away", "shardsByAttributeKey": {"Shop": {"numberOfShards": 2, "shardValues": [0]}}, "server": "away", "options": {"host": "/nowhere"}, "user_mapping": {"user": "x"}},
+		{"name": "here", "shardsByAttributeKey": {"Shop": {"numberOfShards": 2, "shardValues": [1]}}}]')});
 sql('original', q{SELECT vektonn.upload('D', '1', '[{"attributes": {"Id": 1, "lang": "en"}, "vector": [1, 0]}, {"attributes": {"Id": 2, "lang": "de"}, "vector": [0, 1]}]', wait => '30 s')});
 
 my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
@@ -37,7 +44,18 @@ my $search = q{SELECT attributes, distance FROM vektonn.search('D', NULL, ARRAY[
 is(sql('copy', $search), sql('original', $search), 'the copy searches as the original does');
 is(sql('copy', 'SELECT count(*) FROM d'), 2, 'the view of the current version is there');
 is(sql('copy', q{SELECT name, version, source, owner = current_user::regrole FROM vektonn.indices ORDER BY 1}),
-	"D|1|streaming|t\nPlain|1|no stream|t", 'the definitions are there');
+	"D|1|streaming|t\nG|1|shards|t\nPlain|1|no stream|t", 'the definitions are there');
+my $shards = q{SELECT shard, definition, server, partition, stream_name FROM vektonn.shards ORDER BY 1};
+is(sql('copy', $shards), sql('original', $shards), 'the shards as well');
+like(sql('copy', 'SELECT count(*) FROM g_1_here'), qr/^0$/, 'with their tables');
+sql('copy', q{SELECT vektonn.resume_stream(stream_name) FROM vektonn.stream WHERE stream_name LIKE 'G 1/here.Shop-_'});
+sql('original', q{SELECT vektonn.upload('G', '1', (SELECT jsonb_agg(jsonb_build_object('attributes', jsonb_build_object('Id', i, 'Shop', md5(i::text)::uuid), 'vector', '[1,1]'::jsonb)) FROM generate_series(1, 20) i))});
+foreach my $database ('original', 'copy')
+{
+	is(sql($database, q{SELECT bool_and(vektonn.wait_for(stream_name, '180 s')) FROM vektonn.stream WHERE stream_name LIKE 'G 1/here.Shop-_'}), 't', "$database: the shard here reads its topics");
+	is(sql($database, q{SELECT count(*) FROM g_1_here}), sql($database, q{SELECT count(*) FROM generate_series(1, 20) i WHERE vektonn.farm_shard(2, md5(i::text)::uuid) = 1}), "$database: and has its own");
+	sql($database, q{SELECT vektonn.drop_data_source('G', '1', cascade => true)});
+}
 is(sql('copy', q{SELECT DISTINCT state FROM vektonn.stream_status}), 'stopped', 'the stream is stopped');
 like(sql('copy', q{SELECT DISTINCT last_error FROM vektonn.stream_status}), qr/restored or copied/, 'and says why');
 is(sql('copy', q{SELECT vektonn.upload('Plain', '1', '[{"attributes": {"id": 2}, "vector": [1, 2]}]')}), '(1,{})', 'a source without a topic goes on');
