@@ -14,6 +14,7 @@
 #include "utils/guc.h"
 
 #include "am/am.h"
+#include "catalog/partial.h"
 #include "distance/distance.h"
 #include "guc.h"
 #include "kafka_bgworker/launcher.h"
@@ -52,6 +53,14 @@ vk_guc_init(void)
 							32, 1, 1024,
 							preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("vektonn.partial_results",
+							 "Lets vektonn.search answer without the shards on nodes that are away.",
+							 "Each is the subject of a warning. Otherwise it is an error.",
+							 &vk_partial_results,
+							 false,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 
 	DefineCustomIntVariable("vektonn.sparse_log_limit",
 							"Sets how much of an index of sparse vectors may wait to be sorted in.",

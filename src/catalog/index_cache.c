@@ -347,16 +347,21 @@ append_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool 
  * attribute is called " ".
  */
 static void
-append_fan_out_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors)
+append_fan_out_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter, bool vectors, const bool *away)
 {
+	const char *glue = "";
+
 	appendStringInfo(sql, "SELECT %s, %s FROM (", def->select_list,
 					 vectors ? def->vector_column : "NULL");
 	for (int i = 0; i < def->num_partitions; i++)
 	{
-		appendStringInfo(sql, "%s(SELECT %s, %s AS \" \" FROM %s t ", i ? " UNION ALL " : "",
+		if (away && away[i])
+			continue;
+		appendStringInfo(sql, "%s(SELECT %s, %s AS \" \" FROM %s t ", glue,
 						 def->columns, def->order_by, def->partition_names[i]);
 		append_filter(def, sql, filter);
 		appendStringInfo(sql, "ORDER BY %s LIMIT %d)", def->order_by, k);
+		glue = " UNION ALL ";
 	}
 	appendStringInfo(sql, ") t ORDER BY t.\" \" OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT %d", k);
 }
@@ -384,7 +389,7 @@ append_batch_search(const VkIndexDef *def, StringInfo sql, int k, uint32 filter,
 }
 
 static SPIPlanPtr
-search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind)
+search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchKind kind, const bool *away)
 {
 	StringInfoData sql;
 	Oid			types[1 + VK_MAX_SPLIT_ATTRIBUTES];
@@ -404,7 +409,7 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearc
 			append_search(def, &sql, k, filter, vectors);
 			break;
 		case VK_SEARCH_FAN_OUT:
-			append_fan_out_search(def, &sql, k, filter, vectors);
+			append_fan_out_search(def, &sql, k, filter, vectors, away);
 			break;
 		case VK_SEARCH_BATCH:
 			append_batch_search(def, &sql, k, filter, vectors);
@@ -414,7 +419,6 @@ search_plan_prepare(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearc
 	plan = SPI_prepare_cursor(sql.data, num_types, types, CURSOR_OPT_GENERIC_PLAN);
 	if (!plan)
 		elog(ERROR, "could not prepare \"%s\": %s", sql.data, SPI_result_code_string(SPI_result));
-	SPI_keepplan(plan);
 	return plan;
 }
 
@@ -426,6 +430,19 @@ reads_all(Oid table)
 		check_enable_rls(table, InvalidOid, true) != RLS_ENABLED;
 }
 
+bool
+vk_index_def_may_fan_out(const VkIndexDef *def)
+{
+	if (def->num_partitions == 0 || !reads_all(def->target))
+		return false;
+	for (int i = 0; i < def->num_partitions; i++)
+	{
+		if (!reads_all(def->partitions[i]))
+			return false;
+	}
+	return true;
+}
+
 /* The one place that decides how a shard is asked. */
 VkSearchKind
 vk_index_def_kind(const VkIndexDef *def, uint32 filter)
@@ -434,14 +451,18 @@ vk_index_def_kind(const VkIndexDef *def, uint32 filter)
 
 	for (int i = 0; i < def->num_pruned_by; i++)
 		pruned &= filter_parameter(def, def->pruned_by[i], filter) != 0;
-	if (def->num_partitions == 0 || pruned || !reads_all(def->target))
-		return VK_SEARCH_ONE;
+	return !pruned && vk_index_def_may_fan_out(def) ? VK_SEARCH_FAN_OUT : VK_SEARCH_ONE;
+}
+
+SPIPlanPtr
+vk_index_def_partial_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, const bool *away)
+{
 	for (int i = 0; i < def->num_partitions; i++)
 	{
-		if (!reads_all(def->partitions[i]))
-			return VK_SEARCH_ONE;
+		if (!away[i])
+			return search_plan_prepare(def, k, filter, vectors, VK_SEARCH_FAN_OUT, away);
 	}
-	return VK_SEARCH_FAN_OUT;
+	return NULL;
 }
 
 /*
@@ -483,7 +504,8 @@ vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, VkSearchK
 		if (slot->plan && slot->k == k && slot->filter == filter && slot->vectors == vectors && slot->kind == kind)
 			return slot->plan;
 	}
-	plan = search_plan_prepare(def, k, filter, vectors, kind);
+	plan = search_plan_prepare(def, k, filter, vectors, kind, NULL);
+	SPI_keepplan(plan);
 	slot = &def->plans[def->next_plan];
 	def->next_plan = (def->next_plan + 1) % VK_PLANS_PER_INDEX;
 	if (slot->plan)

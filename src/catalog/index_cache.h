@@ -87,6 +87,15 @@ extern SPIPlanPtr vk_index_def_plan(VkIndexDef *def, int k, uint32 filter, bool 
  */
 extern VkSearchKind vk_index_def_kind(const VkIndexDef *def, uint32 filter);
 
+/* Whether the caller may ask the partitions by themselves, of which some are on other nodes. */
+extern bool vk_index_def_may_fan_out(const VkIndexDef *def);
+
+/*
+ * The plan of a search of the partitions that are not away, for this once;
+ * NULL when all are.
+ */
+extern SPIPlanPtr vk_index_def_partial_plan(VkIndexDef *def, int k, uint32 filter, bool vectors, const bool *away);
+
 /* Whether the caller's batch with that filter can be searched in one pass, now. */
 extern bool vk_index_def_batch_possible(const VkIndexDef *def, uint32 filter);
 

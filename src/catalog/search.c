@@ -25,6 +25,7 @@
 
 #include "catalog/datapoint.h"
 #include "catalog/index_cache.h"
+#include "catalog/partial.h"
 #include "types/types.h"
 
 #define SEARCH_COLUMNS	5
@@ -53,6 +54,11 @@ typedef struct VkSearch
 	uint32		filter;			/* split attributes given */
 	Datum		filter_values[VK_MAX_SPLIT_ATTRIBUTES]; /* those given, in order */
 	int			num_filters;
+	ReturnSetInfo *result;
+	SPIPlanPtr	plan;
+	VkSearchKind kind;
+	Datum		query;			/* under way, and its number */
+	int			query_number;
 } VkSearch;
 
 PG_FUNCTION_INFO_V1(vk_search);
@@ -169,17 +175,36 @@ search_put_rows(int query_number, VkSearchKind kind, ReturnSetInfo *result)
 	}
 }
 
+/* The query under way, or the batch. */
 static void
-search_run(VkSearch *search, SPIPlanPtr plan, Datum queries, int query_number, VkSearchKind kind, ReturnSetInfo *result)
+search_run(void *arg)
 {
+	VkSearch   *search = arg;
 	Datum		values[1 + VK_MAX_SPLIT_ATTRIBUTES];
 
-	values[0] = queries;
+	values[0] = search->query;
 	memcpy(&values[1], search->filter_values, sizeof(Datum) * search->num_filters);
-	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+	if (SPI_execute_plan(search->plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "search of index \"%s\" returned no rows", search->def->name);
-	search_put_rows(query_number, kind, result);
+	search_put_rows(search->query_number, search->kind, search->result);
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * The same, and where a node does not answer without it: this query, and
+ * those that follow.
+ */
+static void
+search_run_partial(VkSearch *search)
+{
+	char	   *reason;
+
+	if (search->plan == NULL || vk_partial_try(search_run, search, &reason))
+		return;
+	search->plan = vk_index_def_partial_plan(search->def, search->k, search->filter, search->vectors,
+											 vk_partial_find_away(search->def));
+	if (search->plan)
+		search_run(search);
 }
 
 /*
@@ -189,30 +214,37 @@ search_run(VkSearch *search, SPIPlanPtr plan, Datum queries, int query_number, V
 Datum
 vk_search(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	VkSearch	search = {0};
-	SPIPlanPtr	plan;
-	VkSearchKind kind;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("index_name must not be null")));
 	InitMaterializedSRF(fcinfo, 0);
+	search.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	SPI_connect();
 	search.def = vk_index_def_get(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 								  PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	search_take_arguments(&search, fcinfo);
-	kind = vk_index_def_kind(search.def, search.filter);
+	search.kind = vk_index_def_kind(search.def, search.filter);
 	if (search.num_queries >= MIN_BATCH && search.k <= MAX_BATCH_K && ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)) == 1 &&
 		vk_index_def_batch_possible(search.def, search.filter))
-		kind = VK_SEARCH_BATCH;
-	plan = vk_index_def_plan(search.def, search.k, search.filter, search.vectors, kind);
-	if (kind == VK_SEARCH_BATCH)
-		search_run(&search, plan, PG_GETARG_DATUM(2), 0, kind, result);
-	for (int i = 0; kind != VK_SEARCH_BATCH && i < search.num_queries; i++)
+		search.kind = VK_SEARCH_BATCH;
+	search.plan = vk_index_def_plan(search.def, search.k, search.filter, search.vectors, search.kind);
+	if (search.kind == VK_SEARCH_BATCH)
+	{
+		search.query = PG_GETARG_DATUM(2);
+		search_run(&search);
+		search.num_queries = 0;
+	}
+	for (int i = 0; i < search.num_queries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		search_run(&search, plan, search.queries[i], i + 1, kind, result);
+		search.query = search.queries[i];
+		search.query_number = i + 1;
+		if (vk_partial_results && vk_index_def_may_fan_out(search.def))
+			search_run_partial(&search);
+		else
+			search_run(&search);
 	}
 	SPI_finish();
 	return (Datum) 0;

@@ -193,6 +193,18 @@ is(sql(q{SELECT count(*) > 0 FROM generate_series(0, 2) shop, vektonn.search('Li
 	't', 'a filter that needs other shards only is answered');
 my $even = sql(q{SELECT min(shop) FROM generate_series(0, 9) shop WHERE vektonn.farm_hash(shop::bigint) % 2 = 0});
 is(sql(qq{SELECT count(*) >= 0 FROM vektonn.search('Farm', '1', ARRAY['[0,0]']::vector[], 3, '{"shop": $even}')}), 't', 'by an expression as well');
+foreach my $kind ('Hash', 'List', 'Farm')
+{
+	my $table = $kind eq 'Farm' ? 'farm_1' : lc $kind;
+	my (undef, $out, $err) = $main->psql('postgres', qq{SET vektonn.partial_results = on;
+		SELECT count(*) FROM vektonn.search('$kind', '1', ARRAY['[0,0]', '[1,1]']::vector[], 1000);
+		SELECT count(*) FROM vektonn.search('$kind', '1', ARRAY['[0,0]']::vector[], 1000, (SELECT jsonb_build_object('shop', min(shop)) FROM generate_series(0::bigint, 9) shop
+			WHERE CASE '$kind' WHEN 'Hash' THEN vektonn.hash_shard(3, shop) = 1 WHEN 'List' THEN shop = 3 ELSE vektonn.farm_shard(2, shop) = 1 END))});
+	is((split /\n/, $out)[1], 0, "$kind: partial results: nothing of the shard that is away");
+	my $rest = join ' UNION ALL ', map { "SELECT id FROM $_" } split /\n/, sql(qq{SELECT partition FROM vektonn.shards WHERE index_name = '$kind' AND server IS DISTINCT FROM 'b'});
+	is((split /\n/, $out)[0], 2 * sql("SELECT count(*) FROM ($rest) r"), 'all of the others');
+	is(() = $err =~ /WARNING:  answer without shard public\.${table}_shard(?:1|b): could not connect to server "b"/g, 2, 'with a warning each time');
+}
 write_points(10);
 is(sql(q{SELECT vektonn.wait_for('Whole json', '1', timeout => '180 s')}), 't', 'others go on');
 $node{b}->start;
