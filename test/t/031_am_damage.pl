@@ -96,4 +96,32 @@ for my $n (1 .. $copies)
 }
 is($node->safe_psql('postgres', 'SELECT 1'), '1', "the server survived ($errors errors, $clean without)");
 cmp_ok($errors, '>', $copies, 'damage was noticed');
+
+# A vector that is not the one its code was made of: no page's form tells, check_index does.
+$node->safe_psql('postgres', <<SQL);
+CREATE TABLE vectors (id int, v vector(80));
+INSERT INTO vectors SELECT i, (SELECT array_agg((sin(j * (i % 9)) * 5 + ((i * j) % 11) / 11.0)::real) FROM generate_series(1, 80) j)::vector
+FROM generate_series(1, 1500) i;
+CREATE INDEX vectors_v ON vectors USING vektonn (v);
+SQL
+is($node->safe_psql('postgres', "SELECT vektonn.check_index('vectors_v')"), '1500', 'before the damage');
+my $path = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('vectors_v')");
+my $row_page_kind = 18;
+$node->stop;
+open(my $handle, '+<:raw', $path) or die "$path: $!";
+for (my $page = 0; $page < (-s $handle) / 8192; $page++)
+{
+	my $special;
+	seek($handle, $page * 8192 + 8192 - 16, 0);
+	read($handle, $special, 16);
+	next unless (unpack('VVvv', $special))[3] == $row_page_kind;
+	seek($handle, $page * 8192 + 24 + 4 * 100, 0);
+	print $handle pack('f<', 77.5);
+	last;
+}
+close($handle);
+$node->start;
+my ($out, $err) = ('', '');
+$node->psql('postgres', "\\set VERBOSITY verbose\nSELECT vektonn.check_index('vectors_v')", stdout => \$out, stderr => \$err);
+like($err, qr/ERROR:  XX002: .*damaged page.*vector of slot 1 is not the one its code was made of/s, 'a changed vector is noticed');
 done_testing();

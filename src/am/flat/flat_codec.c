@@ -265,6 +265,37 @@ vk_flat_encode(VkFlatCodec *codec, const void *elements, VkFlatCode *code)
 	code->rest_high = round_up(projection.rest_high);
 }
 
+/*
+ * Whether what the code says of the row is true.  Another CPU may have made
+ * it, of sums in another order, so the code of now need not be the same.
+ */
+bool
+vk_flat_code_fits(VkFlatCodec *codec, const void *elements, const VkFlatCode *code)
+{
+	const VkFlatKernels *kernels = vk_flat_kernels();
+	Projection	projection;
+	double		missed = 0;
+	uint32		square = 0;
+
+	if (isinf(code->error))
+		return true;			/* it says nothing */
+	if (!vk_flat_to_floats(codec, elements, codec->work))
+		return false;
+	kernels->add_scaled(codec->work, codec->mean, -1.0f, codec->dim);
+	if (!project(codec, &projection))
+		return false;
+	for (int i = 0; i < codec->code_bytes; i++)
+	{
+		double		miss = codec->projected[i] - (double) code->scale * code->bytes[i];
+
+		missed += miss * miss;
+		square += code->bytes[i] * code->bytes[i];
+	}
+	return square == code->square &&
+		sqrt(missed) * (1 - DOUBLE_ROUNDING) - projection.error <= code->error &&
+		projection.rest_low <= code->rest_high && projection.rest_high >= code->rest_low;
+}
+
 /* The code of a query, in the current context. */
 VkFlatQuery *
 vk_flat_encode_query(VkFlatCodec *codec, const void *elements)
@@ -276,6 +307,7 @@ vk_flat_encode_query(VkFlatCodec *codec, const void *elements)
 	double		square = 0;
 	int			largest = Min(32767, (int) (PG_INT32_MAX / 127.0 / codec->code_bytes) - 1);
 
+	query->code_bytes = codec->code_bytes;
 	if (!vk_flat_to_floats(codec, elements, codec->work))
 		return query;
 	if (codec->metric == VK_METRIC_IP)

@@ -45,6 +45,7 @@ typedef struct VkFlatQuery
 {
 	VkFlatBound bound;
 	bool		usable;
+	int			code_bytes;
 	int16		code[FLEXIBLE_ARRAY_MEMBER];
 } VkFlatQuery;
 
@@ -58,6 +59,7 @@ extern VkFlatCodec *vk_flat_codec_get(VkIndex *index, uint16 codec);
 extern void vk_flat_codec_store(VkIndex *index, VkFlatCodec *codec);
 extern void vk_flat_codec_current(VkIndex *index, uint16 *codec, int *code_bytes);
 extern void vk_flat_encode(VkFlatCodec *codec, const void *elements, VkFlatCode *code);
+extern bool vk_flat_code_fits(VkFlatCodec *codec, const void *elements, const VkFlatCode *code);
 extern VkFlatQuery *vk_flat_encode_query(VkFlatCodec *codec, const void *elements);
 extern double vk_flat_prune_limit(const VkIndexInfo *info, double threshold);
 extern double vk_flat_float_error(int dim);

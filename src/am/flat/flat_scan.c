@@ -513,6 +513,11 @@ scan_group(FlatScan *state, BlockNumber block)
 	{
 		VkFlatQuery *query = query_code(state, group->codec);
 
+		if (query->code_bytes != layout->code_bytes)
+			vk_report_corruption(index->rel, block,
+								 "A group has codes of %d bytes, its codec makes %d.",
+								 layout->code_bytes, query->code_bytes);
+
 		if (query->usable)
 		{
 			scan_codes(state, block, group, layout, query, ahead);

@@ -10,6 +10,7 @@
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 
+#include "am/flat/flat_codec.h"
 #include "am/flat/flat_private.h"
 #include "compat/pgcompat.h"
 
@@ -215,6 +216,57 @@ vk_flat_stats(VkIndex *index, VkStoreRef ref, VkStoreStats *stats)
 	}
 }
 
+typedef struct CodeCheck
+{
+	VkIndex    *index;
+	BlockNumber block;
+	VkFlatGroup *group;
+	VkFlatLayout *layout;
+	VkFlatCodec *codec;
+	VkFlatCode *code;
+} CodeCheck;
+
+static void
+check_code(void *arg, int slot, const char *elements)
+{
+	CodeCheck  *check = arg;
+	VkFlatGroup *group = check->group;
+	VkFlatLayout *layout = check->layout;
+	VkFlatCode *code = check->code;
+
+	if (!ItemPointerIsValid(&VkFlatTids(group, layout)[slot]))
+		return;
+	code->scale = VkFlatFloats(group, layout->scale)[slot];
+	code->square = VkFlatSquares(group, layout)[slot];
+	code->error = VkFlatFloats(group, layout->error)[slot];
+	code->rest_low = VkFlatFloats(group, layout->rest_low)[slot];
+	code->rest_high = VkFlatFloats(group, layout->rest_high)[slot];
+	memcpy(code->bytes, VkFlatCodeBytes(group, layout) + slot * layout->code_bytes,
+		   layout->code_bytes);
+	if (!vk_flat_code_fits(check->codec, elements, code))
+		vk_report_corruption(check->index->rel, check->block,
+							 "The vector of slot %d is not the one its code was made of.", slot);
+}
+
+/* Codes and vectors were written together: either shows damage of the other. */
+static void
+check_codes(VkIndex *index, VkStoreRef ref, BlockNumber block, VkFlatGroup *group,
+			VkFlatLayout *layout)
+{
+	CodeCheck	check = {index, block, group, layout};
+	char	   *row = palloc(index->info.row_bytes);
+
+	check.codec = vk_flat_codec_get(index, group->codec);
+	if (check.codec->code_bytes != layout->code_bytes)
+		vk_report_corruption(index->rel, block, "A group has codes of %d bytes, its codec makes %d.",
+							 layout->code_bytes, check.codec->code_bytes);
+	check.code = palloc(offsetof(VkFlatCode, bytes) + layout->code_bytes);
+	(void) vk_flat_visit_rows(index, ref.split_id, VkFlatBlocks(group, layout), group->nslots,
+							  row, check_code, &check);
+	pfree(check.code);
+	pfree(row);
+}
+
 /* Checks one group and returns the next one's block. */
 static BlockNumber
 check_group(VkIndex *index, VkStoreRef ref, VkCheck *check, BlockNumber block)
@@ -254,6 +306,8 @@ check_group(VkIndex *index, VkStoreRef ref, VkCheck *check, BlockNumber block)
 		vk_page_release(row_buffer);
 		vk_check_page_seen(check, rows);
 	}
+	if (group->codec != 0)
+		check_codes(index, ref, block, group, &layout);
 	vk_page_release(buffer);
 	return next;
 }
