@@ -247,3 +247,26 @@ vk_meta_splits_made(VkIndex *index)
 	vk_page_release(buffer);
 	return next - 1;
 }
+
+/* VkMetaPage.searched */
+int64
+vk_meta_searched(VkIndex *index)
+{
+	Buffer		buffer = vk_page_read(index, VK_META_BLOCK, VK_PAGE_META, 0, BUFFER_LOCK_SHARE);
+	int64		searched = VkPageGetMeta(BufferGetPage(buffer))->searched;
+
+	vk_page_release(buffer);
+	return searched;
+}
+
+void
+vk_meta_set_searched(VkIndex *index, int64 searched)
+{
+	Buffer		buffer = vk_page_read(index, VK_META_BLOCK, VK_PAGE_META, 0, BUFFER_LOCK_EXCLUSIVE);
+	VkEdit		edit;
+
+	vk_edit_start(&edit, index);
+	vk_edit_put(&edit, vk_edit_page(&edit, buffer),
+				&VkPageGetMeta(BufferGetPage(buffer))->searched, &searched, sizeof(searched));
+	vk_edit_commit_release(&edit);
+}

@@ -37,9 +37,11 @@ typedef struct VkMetaPage
 	BlockNumber root;			/* of the split directory; never changes */
 	uint32		next_split_id;	/* ids from here on are unused */
 	uint32		store[VK_META_STORE_WORDS]; /* index-wide state of the store */
+	int64		searched;		/* start of the server that last looked for
+								 * free pages: vk_space_find_lost() */
 } VkMetaPage;
 
-StaticAssertDecl(sizeof(VkMetaPage) == 40 + 4 * VK_META_STORE_WORDS, "VkMetaPage is on disk");
+StaticAssertDecl(sizeof(VkMetaPage) == 48 + 4 * VK_META_STORE_WORDS, "VkMetaPage is on disk");
 
 #define VkPageGetMeta(page)		((VkMetaPage *) VkPageData(page))
 
@@ -176,6 +178,8 @@ typedef struct VkMatches
 extern void vk_meta_create(VkIndex *index, ForkNumber fork);
 extern uint32 vk_meta_new_split_id(VkIndex *index);
 extern uint32 vk_meta_splits_made(VkIndex *index);
+extern int64 vk_meta_searched(VkIndex *index);
+extern void vk_meta_set_searched(VkIndex *index, int64 searched);
 extern void vk_index_describe(Relation rel, VkIndexInfo *info);
 
 /* am_options.c; the options of algorithm = hnsw, and what they are if not given */
@@ -254,6 +258,7 @@ extern const char *vk_value_fault(const VkIndexInfo *info, const struct varlena 
 
 /* am_space.c */
 extern void vk_space_forget(Relation rel);
+extern void vk_space_find_lost(VkIndex *index, BufferAccessStrategy strategy);
 
 /* am_planner.c */
 extern void vk_planner_init(void);

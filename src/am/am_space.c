@@ -7,7 +7,12 @@
  * by one page, or, the more of them a transaction has needed, by up to
  * MAX_RESERVE at once, which is a good deal cheaper.  Nobody else knows of the
  * pages a backend has in reserve.  At commit it gives the rest to the map; if
- * it fails before, they are lost until REINDEX.
+ * it fails before, they stay empty.
+ *
+ * The map is not in WAL: a standby has none, a crash may damage it.  So the
+ * first VACUUM after the start of a server looks at all pages.  An empty page
+ * may be in somebody's reserve; whoever has one holds a lock (of the page
+ * below, which nobody else locks) until the end of the transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,15 +20,20 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "commands/vacuum.h"
 #include "storage/freespace.h"
 #include "storage/indexfsm.h"
 #include "storage/lmgr.h"
+#include "utils/timestamp.h"
 
 #include "am/am_private.h"
 #include "compat/pgcompat.h"
 
 /* Pages by which an index grows at most. */
 #define MAX_RESERVE		64
+
+/* Page whose heavyweight lock says that there may be reserves. */
+#define RESERVE_LOCK_BLOCK	VK_DIR_ROOT_BLOCK
 
 /* Indexes of one transaction that may have a reserve. */
 #define RESERVE_SLOTS	8
@@ -36,6 +46,7 @@ typedef struct Reserve
 	BlockNumber end;
 	uint32		needed;			/* pages by which this transaction made the
 								 * index grow */
+	bool		locked;			/* holds the lock of RESERVE_LOCK_BLOCK */
 } Reserve;
 
 static Reserve reserves[RESERVE_SLOTS];
@@ -86,6 +97,20 @@ end_of_transaction(XactEvent event, void *arg)
 	}
 }
 
+/* The lock goes with the subtransaction that took it, and so does the reserve. */
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent,
+					  void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (int i = 0; i < RESERVE_SLOTS; i++)
+	{
+		reserves[i].next = reserves[i].end;
+		reserves[i].locked = false;
+	}
+}
+
 /* The index' reserve in this transaction, if empty a new one; NULL if it cannot have one. */
 static Reserve *
 reserve_of(VkIndex *index)
@@ -104,12 +129,16 @@ reserve_of(VkIndex *index)
 	if (unused == NULL)
 		return NULL;
 	if (!callback_registered)
+	{
 		RegisterXactCallback(end_of_transaction, NULL);
+		RegisterSubXactCallback(end_of_subtransaction, NULL);
+	}
 	callback_registered = true;
 	unused->index = RelationGetRelid(index->rel);
 	unused->relation = RelationGetRelNumber_compat(index->rel);
 	unused->next = unused->end = 0;
 	unused->needed = 0;
+	unused->locked = false;
 	return unused;
 }
 
@@ -159,7 +188,9 @@ take_from_end(VkIndex *index, Reserve *reserve)
 {
 	uint32		wanted = reserve == NULL ? 1 : Min(MAX_RESERVE, reserve->needed);
 
-	if (wanted > 1)
+	if (wanted > 1 && !reserve->locked)
+		reserve->locked = ConditionalLockPage(index->rel, RESERVE_LOCK_BLOCK, ShareLock);
+	if (wanted > 1 && reserve->locked)
 	{
 		reserve->next = vk_extend_relation_by_compat(index->rel, wanted, &reserve->end);
 		if (reserve->next < reserve->end)
@@ -202,6 +233,37 @@ vk_page_allocate(VkIndex *index)
 	if (reserve != NULL)
 		reserve->needed++;
 	return take_from_end(index, reserve);
+}
+
+/*
+ * Puts all pages that nobody uses into the map, unless that has been done since
+ * this server started.
+ */
+void
+vk_space_find_lost(VkIndex *index, BufferAccessStrategy strategy)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
+
+	if (vk_meta_searched(index) == PgStartTime)
+		return;
+	/* with reserves about, the next VACUUM will do */
+	if (!ConditionalLockPage(index->rel, RESERVE_LOCK_BLOCK, ExclusiveLock))
+		return;
+	for (BlockNumber block = RESERVE_LOCK_BLOCK + 1; block < nblocks; block++)
+	{
+		Buffer		buffer;
+		bool		unused;
+
+		vacuum_delay_point_compat();
+		buffer = ReadBufferExtended(index->rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		unused = vk_page_is_unused(BufferGetPage(buffer));
+		UnlockReleaseBuffer(buffer);
+		if (unused)
+			RecordFreeIndexPage(index->rel, block);
+	}
+	UnlockPage(index->rel, RESERVE_LOCK_BLOCK, ExclusiveLock);
+	vk_meta_set_searched(index, PgStartTime);
 }
 
 /*

@@ -33,6 +33,10 @@ ROLLBACK;
 SELECT vektonn.check_index('am_space_v') AS with_dead, am_nearest_ok();
 VACUUM am_space;
 SELECT vektonn.check_index('am_space_v') AS live, am_nearest_ok();
+-- neither its rows' space nor the pages it had taken in advance are lost
+SELECT pg_relation_size('am_space_v') AS size \gset
+SELECT am_fill(1000, 150);
+SELECT pg_relation_size('am_space_v') = :size AS not_grown, vektonn.check_index('am_space_v'), am_nearest_ok();
 -- an index that is emptied and built anew in the transaction that made it
 BEGIN;
 CREATE TABLE am_space2 (LIKE am_space);

@@ -23,6 +23,8 @@ $primary->safe_psql('postgres', 'CREATE TABLE t (id int PRIMARY KEY, a int, b te
 $primary->backup('base');
 $primary->safe_psql('postgres', sprintf($fill, 301, 3000)
 	  . 'DELETE FROM t WHERE id % 3 = 0; UPDATE t SET a = 7 WHERE id < 100; DELETE FROM s WHERE id % 3 = 0;');
+$primary->safe_psql('postgres', 'INSERT INTO t SELECT 30000 + i, 20 + i % 2, NULL, am_vector(40)::vector FROM generate_series(1, 1500) i;');
+$primary->safe_psql('postgres', 'DELETE FROM t WHERE a IN (20, 21)');
 $primary->safe_psql('postgres', 'VACUUM t, s');
 my $rows = $primary->safe_psql('postgres', 'SELECT count(*) FROM t');
 $primary->safe_psql('postgres', "SELECT pg_create_restore_point('here')");
@@ -36,6 +38,13 @@ $restored->append_conf('postgresql.conf', "recovery_target_name = 'here'\nrecove
 $restored->start;
 $restored->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
 is($restored->safe_psql('postgres', 'SELECT count(*) FROM t'), $rows, 'the rows of the restore point');
+is($restored->safe_psql('postgres', "SELECT vektonn.check_index('i') >= $rows"), 't', 'check_index');
+
+# The free space map is not in WAL: the pages that VACUUM freed are found again.
+$restored->safe_psql('postgres', 'VACUUM t');
+my $size = $restored->safe_psql('postgres', "SELECT pg_relation_size('i')");
+$restored->safe_psql('postgres', 'INSERT INTO t SELECT 40000 + i, 22 + i % 2, NULL, am_vector(40)::vector FROM generate_series(1, 1200) i');
+is($restored->safe_psql('postgres', "SELECT pg_relation_size('i')"), $size, 'free pages are found after a promotion');
 is($restored->safe_psql('postgres', "SELECT vektonn.check_index('i') >= $rows"), 't', 'check_index');
 is($restored->safe_psql('postgres', "SELECT am_compare_some('t', '<->', 40, 'vector', 10)"), '', 'same answers');
 is($restored->safe_psql('postgres', "SELECT vektonn.check_index('si') >= count(*) FROM s"), 't', 'check_index, sparse');
