@@ -102,8 +102,11 @@ sub start_writer
 		  . "UPDATE $case->{table} SET a = (random() * 4)::int WHERE random() < 0.02; COMMIT;"
 		  . "DELETE FROM $case->{table} WHERE random() < 0.02; VACUUM $case->{table};") x 50;
 	my ($out, $err) = ('', '');
-	return IPC::Run::start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres') ],
-		'<', \$script, '>', \$out, '2>', \$err);
+	# from a file: what is piped waits until finish() pumps it, into a session that is gone by then
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/script';
+	PostgreSQL::Test::Utils::append_to_file($file, $script);
+	return IPC::Run::start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres'), '-f', $file ],
+		'<', '/dev/null', '>', \$out, '2>', \$err);
 }
 
 # What may happen to an index.
