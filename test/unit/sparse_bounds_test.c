@@ -300,6 +300,25 @@ test_bounds(void)
 	}
 }
 
+/* Packed weights: the interval has the weight, and is narrow. */
+static void
+test_pack(void)
+{
+	for (int round = 0; round < 100000; round++)
+	{
+		float		weight = ldexpf(uniform() + 0.5f, rand() % 200 - 100) * (rand() % 2 ? 1 : -1);
+		float		least;
+		float		step;
+
+		if (round % 7 == 0)
+			weight = ldexpf(rand() % 2 ? 1 : -1, rand() % 200 - 100);
+		vk_sparse_weight_unpack(vk_sparse_weight_pack(weight), &least, &step);
+		HOLDS(least <= weight && weight <= (double) least + step);
+		HOLDS(step <= fabsf(weight) / 32);
+		HOLDS((vk_sparse_weight_pack(weight) & 0x8000) == 0);
+	}
+}
+
 static int
 compare_descending(const void *a, const void *b)
 {
@@ -366,6 +385,7 @@ test_ranks(const VkSparseKernel *kernel)
 int
 main(void)
 {
+	test_pack();
 	test_bounds();
 	test_ranks(vk_sparse_kernel());
 	test_ranks(&vk_sparse_kernel_portable);

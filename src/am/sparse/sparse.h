@@ -161,6 +161,12 @@ typedef struct VkSparsePostings
 								 * chunks */
 	int			nchunks;
 	VkSparseChunk chunks[VK_SPARSE_MAX_CHUNKS];
+	bool		is_single;
+	struct
+	{
+		uint16		document;
+		uint8		code;
+	}			single;			/* postings then */
 } VkSparsePostings;
 
 extern bool vk_sparse_reader_open(VkSparseReader *reader, VkIndex *index, uint32 split_id,

@@ -572,7 +572,10 @@ flush_terms(VkSparseBuilder *builder)
 	BlockNumber block = new_page(builder, VK_SPARSE_TERMS);
 
 	for (int i = 0; i < builder->nslots; i++)
-		builder->slots[i].offset += sizeof(VkSparsePage) + slot_bytes;
+	{
+		if (!(builder->slots[i].postings & VK_SPARSE_SINGLE))
+			builder->slots[i].offset += sizeof(VkSparsePage) + slot_bytes;
+	}
 	/* slots has room for a whole page. */
 	memcpy((char *) builder->slots + slot_bytes, builder->payload, builder->payload_used);
 	write_page(builder, block, VK_SPARSE_TERMS, builder->slots,
@@ -630,12 +633,15 @@ write_list(VkSparseBuilder *builder, uint32 term, int count, const VkSparseListH
 {
 	bool		has_codes = vk_sparse_has_codes(builder->index->info.metric);
 	bool		within = count <= VK_SPARSE_INLINE_POSTINGS;
+	VkSparseSlot *slot;
 	VkSparseChunk chunks[VK_SPARSE_MAX_CHUNKS];
 	uint32		nchunks = 0;
 	int			length;
 	char	   *out;
 
-	if (within)
+	if (count == 1)
+		length = 0;
+	else if (within)
 		length = sizeof(*head) + count * (has_codes ? 3 : 2);
 	else
 	{
@@ -646,9 +652,17 @@ write_list(VkSparseBuilder *builder, uint32 term, int count, const VkSparseListH
 	if ((builder->nslots + 1) * (int) sizeof(VkSparseSlot) +
 		builder->payload_used + length > VK_SPARSE_SPACE)
 		flush_terms(builder);
-	builder->slots[builder->nslots].term = term;
-	builder->slots[builder->nslots].offset = builder->payload_used;
-	builder->slots[builder->nslots++].postings = within ? count : 0;
+	slot = &builder->slots[builder->nslots++];
+	slot->term = term;
+	builder->terms++;
+	if (count == 1)
+	{
+		slot->offset = builder->offsets[0];
+		slot->postings = VK_SPARSE_SINGLE | vk_sparse_weight_pack(head->least);
+		return;
+	}
+	slot->offset = builder->payload_used;
+	slot->postings = within ? count : 0;
 	out = builder->payload + builder->payload_used;
 	memset(out, 0, length);
 	memcpy(out, head, sizeof(*head));
@@ -665,7 +679,6 @@ write_list(VkSparseBuilder *builder, uint32 term, int count, const VkSparseListH
 		memcpy(out + sizeof(nchunks), chunks, nchunks * sizeof(VkSparseChunk));
 	}
 	builder->payload_used += length;
-	builder->terms++;
 }
 
 /* Builds inner levels until one page is left; returns it. */

@@ -194,7 +194,7 @@ add_record(SegmentCheck *state, uint32 number, const VkSparse *vec)
 			vk_report_corruption(state->index->rel, state->segment->root,
 								 "Segment %u has no list of term %d.",
 								 state->segment->number, vec->indices[i]);
-		if (vk_sparse_has_codes(metric))
+		if (vk_sparse_has_codes(metric) && !list.is_single)
 			code = vk_sparse_code(list.head.least, list.head.step, weight);
 		if (vk_sparse_has_codes(metric) &&
 			(weight < list.head.least || weight > list.head.least + (double) list.head.step * VK_SPARSE_LEVELS))

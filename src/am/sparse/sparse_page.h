@@ -186,6 +186,12 @@ typedef struct VkSparseSlot
 	uint16		postings;		/* in this very page; 0: elsewhere, by chunks */
 } VkSparseSlot;
 
+/*
+ * A list of one posting is its slot: then offset is the document, and this bit
+ * of postings comes with the weight in the others, see vk_sparse_weight_pack().
+ */
+#define VK_SPARSE_SINGLE	0x8000
+
 /* Not an index a vector can have: documents whose scores cannot be bounded. */
 #define VK_SPARSE_IRREGULAR_TERM	0xFFFFFFFFU
 

@@ -111,6 +111,36 @@ vk_sparse_code(float least, float step, float weight)
 	return code;
 }
 
+/* Bits of a float that a packed weight lacks: of its mantissa, 6 remain. */
+#define PACK_SHIFT		17
+#define PACK_SIGN		0x4000
+
+typedef union FloatBits
+{
+	float		value;
+	uint32		bits;
+} FloatBits;
+
+uint16
+vk_sparse_weight_pack(float weight)
+{
+	FloatBits	cast = {.value = weight};
+
+	return cast.bits >> PACK_SHIFT;
+}
+
+void
+vk_sparse_weight_unpack(uint16 packed, float *least, float *step)
+{
+	uint32		magnitude = packed & (PACK_SIGN - 1);
+	FloatBits	low = {.bits = magnitude << PACK_SHIFT};
+	FloatBits	high = {.bits = (magnitude + 1) << PACK_SHIFT};
+
+	/* Neighbours of 6 bits: their difference is exact. */
+	*step = high.value - low.value;
+	*least = packed & PACK_SIGN ? -high.value : low.value;
+}
+
 void
 vk_sparse_query_prepare(VkSparseQuery *query, VkMetric metric,
 						const VkSparse *vec, double *weights)

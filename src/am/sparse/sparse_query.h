@@ -94,6 +94,10 @@ extern float vk_sparse_step(float least, float most);
 /* The code c of a weight: least + step * c <= weight <= least + step * (c + 1). */
 extern uint8 vk_sparse_code(float least, float step, float weight);
 
+/* A weight in 15 bits, and what it may be then: least <= weight <= least + step. */
+extern uint16 vk_sparse_weight_pack(float weight);
+extern void vk_sparse_weight_unpack(uint16 packed, float *least, float *step);
+
 /* Prepares a query; weights has room for vec->nnz. */
 extern void vk_sparse_query_prepare(VkSparseQuery *query, VkMetric metric,
 									const VkSparse *vec, double *weights);

@@ -503,6 +503,27 @@ posting_bytes(VkIndex *index)
 	return sizeof(uint16) + (vk_sparse_has_codes(index->info.metric) ? sizeof(uint8) : 0);
 }
 
+static void
+check_weights(VkIndex *index, Buffer buffer, uint32 term, const VkSparseListHead *head)
+{
+	if (!isfinite(head->least) || !isfinite(head->step) || head->step < 0)
+		vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
+							 "The weights of term %u are damaged.", term);
+}
+
+/* A list that is its slot. */
+static void
+read_single(VkIndex *index, Buffer buffer, const VkSparseSlot *slot, VkSparsePostings *list)
+{
+	vk_sparse_weight_unpack(slot->postings & ~VK_SPARSE_SINGLE, &list->head.least,
+							&list->head.step);
+	check_weights(index, buffer, slot->term, &list->head);
+	list->single.document = slot->offset;
+	list->single.code = 0;
+	list->count = 1;
+	list->postings = (const char *) &list->single;
+}
+
 /* Fills in a list from its slot, in a locked TERMS page. */
 void
 vk_sparse_read_list(VkIndex *index, Buffer buffer, const VkSparseSlot *slot,
@@ -512,6 +533,13 @@ vk_sparse_read_list(VkIndex *index, Buffer buffer, const VkSparseSlot *slot,
 	const char *data = VkPageData(page) + slot->offset;
 	Size		begin = slot->offset;
 
+	list->nchunks = 0;
+	list->is_single = (slot->postings & VK_SPARSE_SINGLE) != 0;
+	if (list->is_single)
+	{
+		read_single(index, buffer, slot, list);
+		return;
+	}
 	if (slot->offset % 4 != 0)
 		vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
 							 "The list of term %u is out of place.", slot->term);
@@ -519,10 +547,7 @@ vk_sparse_read_list(VkIndex *index, Buffer buffer, const VkSparseSlot *slot,
 	memcpy(&list->head, data, sizeof(VkSparseListHead));
 	data += sizeof(VkSparseListHead);
 	begin += sizeof(VkSparseListHead);
-	if (!isfinite(list->head.least) || !isfinite(list->head.step) || list->head.step < 0)
-		vk_report_corruption(index->rel, BufferGetBlockNumber(buffer),
-							 "The weights of term %u are damaged.", slot->term);
-	list->nchunks = 0;
+	check_weights(index, buffer, slot->term, &list->head);
 	list->count = slot->postings;
 	list->postings = data;
 	if (slot->postings > 0)
