@@ -233,7 +233,6 @@ select_ip(const VkFlatCodes *codes, const int32_t *dots, const VkFlatBound *boun
 #define PROJECT_ROWS	4
 
 typedef float Float4 __attribute__((vector_size(16)));
-typedef int32_t Int4 __attribute__((vector_size(16)));
 
 /* What is left of 16 lanes after adding their quarters. */
 static inline Float4
@@ -249,17 +248,13 @@ quarter(const Float16 *lanes)
 static inline void
 fold_four(const Float16 *a, const Float16 *b, const Float16 *c, const Float16 *d, float *to)
 {
-	const Int4	low = {0, 4, 1, 5};
-	const Int4	high = {2, 6, 3, 7};
-	const Int4	even = {0, 1, 4, 5};
-	const Int4	odd = {2, 3, 6, 7};
 	Float4		a4 = quarter(a);
 	Float4		b4 = quarter(b);
 	Float4		c4 = quarter(c);
 	Float4		d4 = quarter(d);
-	Float4		ab = __builtin_shuffle(a4, b4, low) + __builtin_shuffle(a4, b4, high);
-	Float4		cd = __builtin_shuffle(c4, d4, low) + __builtin_shuffle(c4, d4, high);
-	Float4		sums = __builtin_shuffle(ab, cd, even) + __builtin_shuffle(ab, cd, odd);
+	Float4		ab = __builtin_shufflevector(a4, b4, 0, 4, 1, 5) + __builtin_shufflevector(a4, b4, 2, 6, 3, 7);
+	Float4		cd = __builtin_shufflevector(c4, d4, 0, 4, 1, 5) + __builtin_shufflevector(c4, d4, 2, 6, 3, 7);
+	Float4		sums = __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 
 	memcpy(to, &sums, sizeof(sums));
 }
