@@ -15,7 +15,7 @@ plan skip_all => $why unless $can;
 my $kafka = VkKafka->real(PostgreSQL::Test::Utils::tempdir());
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vektonn'\nmax_worker_processes = 16");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'vektonn'\nmax_worker_processes = 24");
 $node->start;
 my ($address, $ca) = ($kafka->address('sasl_tls'), $kafka->address('ca'));
 $node->safe_psql('postgres', qq{
@@ -50,6 +50,23 @@ $kafka->produce('Vektonn.Wire-1_0', 0, pack('H*', '0a022001'),
 $kafka->flush;
 is(sql(q{SELECT vektonn.wait_for('Wire', '1.0', timeout => '180 s')}), 't', 'a message of upstream\'s is applied');
 is(sql('SELECT id, payload, vector FROM wire_1_0'), '1|first data point|[0,1]', 'as it was meant');
+# A shard here, and one on another node; that is another database of this server, for a node knows no difference.
+$node->safe_psql('postgres', 'CREATE DATABASE node');
+my ($host, $port) = ($node->host, $node->port);
+sql(qq{CREATE EXTENSION postgres_fdw;
+	SELECT vektonn.create_index('Wire', '2.0', 'Wire', '1.0', 'FaissIndex.L2', shard_attributes => '{id}',
+		shard_map => '[{"server": "n", "options": {"host": "$host", "port": "$port", "dbname": "node"}, "user_mapping": {}}, {}]')});
+my $commands = sql(q{SELECT commands FROM vektonn.shard_commands('Wire', '2.0')});
+unlike($commands, qr/vektonn-secret/, 'what a node is told holds no secret');
+# What the commands would make first, with its secret.
+$node->safe_psql('node', $1) if $commands =~ /^(.*?)SELECT/s;
+$node->safe_psql('node', q{CREATE USER MAPPING FOR PUBLIC SERVER kafka_main OPTIONS (sasl_username 'vektonn', sasl_password 'vektonn-secret')});
+$node->safe_psql('node', $commands);
+is(sql(q{SELECT count FROM vektonn.upload('Wire', '1.0', (SELECT jsonb_agg(jsonb_build_object('attributes', jsonb_build_object('id', i, 'payload', 'p' || i),
+	'vector', jsonb_build_array(i, 0))) FROM generate_series(2, 100) i), wait => '180 s')}), 99, 'uploaded, and waited for the other node as well');
+is(sql(q{SELECT count(*) FROM wire_2_0}) . ' ' . ($node->safe_psql('node', 'SELECT count(*) FROM wire_2_0') + sql('SELECT count(*) FROM wire_2_0_shard1')), '100 100', 'each point is on one of them');
+is(sql(q{SELECT bool_and(a.attributes = b.attributes AND a.distance = b.distance) FROM vektonn.search('Wire', '1.0', ARRAY['[40.3,1]']::vector[], 20) a
+	FULL JOIN vektonn.search('Wire', '2.0', ARRAY['[40.3,1]']::vector[], 20) b USING (rank)}), 't', 'and the answers are the same');
 unlike(slurp_file($node->logfile), qr/vektonn-secret.*LOG|ERROR.*vektonn-secret/, 'no secret in the log of the workers');
 $node->stop('fast');
 done_testing();
