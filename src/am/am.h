@@ -272,6 +272,12 @@ struct VkStoreOps
 	void		(*cost) (const VkIndexInfo *info, double rows, double k,
 						 double *seconds, double *pages);
 
+	/*
+	 * May be NULL.  About how many rows a split has, by looking at a page or
+	 * two.
+	 */
+	double		(*rows) (VkIndex *index, VkStoreRef ref);
+
 	const VkBatchOps *batch;	/* may be NULL: see am_batch.h */
 };
 

@@ -13,6 +13,7 @@
 
 #include <math.h>
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/cost.h"
@@ -72,6 +73,90 @@ are_splits_small(VkIndex *index, const IndexOptInfo *opt)
 	return (double) opt->pages * BLCKSZ / Max(splits, 1) <= VK_TINY_MAX_BYTES;
 }
 
+/* Longer values of a condition are not looked up: no key may be so long. */
+#define MAX_LOOKED_UP	(VK_MAX_KEY_SIZE / 4)
+
+/* The value a clause of the index asks for, if it is known and of the column's type. */
+static bool
+clause_value(PlannerInfo *root, const IndexOptInfo *opt, IndexClause *clause, Datum *value,
+			 bool *isnull)
+{
+	int			column = clause->indexcol;
+	Expr	   *expr = linitial_node(RestrictInfo, clause->indexquals)->clause;
+	Node	   *right;
+	Const	   *constant;
+
+	if (list_length(clause->indexquals) != 1)
+		return false;
+	*isnull = IsA(expr, NullTest) && ((NullTest *) expr)->nulltesttype == IS_NULL;
+	if (*isnull)
+		return true;
+	if (!IsA(expr, OpExpr) || list_length(((OpExpr *) expr)->args) != 2)
+		return false;
+	right = estimate_expression_value(root, lsecond(((OpExpr *) expr)->args));
+	if (!IsA(right, Const))
+		return false;
+	constant = (Const *) right;
+	if (constant->constisnull || constant->consttype != opt->opcintype[column] ||
+		(constant->constlen == -1 && toast_raw_datum_size(constant->constvalue) > MAX_LOOKED_UP))
+		return false;
+	*value = constant->constvalue;
+	return true;
+}
+
+/*
+ * The number of rows of the one split that the conditions name, by the split
+ * directory; negative if they do not, or it cannot be told.  pages receives,
+ * for a small split, its shared pages.
+ */
+static double
+known_rows(PlannerInfo *root, IndexPath *path, VkIndex *index, double *pages)
+{
+	Datum		values[INDEX_MAX_KEYS] = {0};
+	bool		isnull[INDEX_MAX_KEYS];
+	bool		found[INDEX_MAX_KEYS] = {false};
+	VkSplitKey	key;
+	VkStoreRef	ref = {0, InvalidBlockNumber};
+	OffsetNumber offset;
+	Buffer		leaf;
+	double		rows = 0;
+	ListCell   *cell;
+
+	*pages = 0;
+	if (index->info.nsplit_columns == 0)
+		return -1;
+	foreach(cell, path->indexclauses)
+	{
+		IndexClause *clause = lfirst_node(IndexClause, cell);
+		int			column = clause->indexcol;
+
+		if (column > 0 && !found[column])
+			found[column] = clause_value(root, path->indexinfo, clause, &values[column],
+										 &isnull[column]);
+	}
+	for (int column = 1; column <= index->info.nsplit_columns; column++)
+		if (!found[column])
+			return -1;
+	isnull[0] = true;
+	vk_key_form(index, values, isnull, &key);
+	leaf = vk_dir_leaf(index, key.hash, BUFFER_LOCK_SHARE);
+	offset = vk_dir_find(index, leaf, &key);
+	if (offset != InvalidOffsetNumber)
+	{
+		VkSplitEntry *entry = vk_dir_entry(index, leaf, offset);
+
+		ref.split_id = entry->split_id;
+		ref.head = entry->head;
+		*pages = entry->nshared;
+		rows = entry->tiny_bytes /
+			(offsetof(VkSharedRow, value) + VARHDRSZ + (double) Max(index->info.row_bytes, 16));
+	}
+	vk_page_release(leaf);
+	if (ref.head == InvalidBlockNumber)
+		return rows;
+	return index->store->rows != NULL ? index->store->rows(index, ref) : -1;
+}
+
 /* Rows that will be asked of the index. */
 static double
 rows_wanted(PlannerInfo *root, IndexPath *path, double index_rows)
@@ -112,6 +197,8 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 	double		seconds;
 	double		wanted;
 	double		passes;
+	double		known;
+	double		shared_pages;
 
 	if (path_is_impossible(path))
 	{
@@ -129,10 +216,27 @@ vk_cost_estimate(PlannerInfo *root, IndexPath *path, double loop_count,
 										  opt->rel->relid, JOIN_INNER, NULL);
 	rows = clamp_row_est(*selectivity * opt->tuples);
 	wanted = path->indexorderbys == NIL ? rows : rows_wanted(root, path, rows);
+
+	/*
+	 * Never more than the statistics say: other paths are judged by these,
+	 * and an honest cost beside costs that are too low would lose.
+	 */
+	known = known_rows(root, path, index, &shared_pages);
+	if (known >= 0 && known < rows)
+	{
+		rows = Max(known, 1);
+		*selectivity = Min(*selectivity, rows / Max(opt->tuples, 1));
+	}
+	wanted = Min(wanted, rows);
 	index->store->cost(&index->info, rows, wanted, &seconds, pages);
 
 	/* small splits are read row by row, whatever the store would do */
-	if (are_splits_small(index, opt))
+	if (known >= 0 && shared_pages > 0)
+	{
+		*pages = shared_pages;
+		seconds = shared_pages * SECONDS_PER_SHARED_PAGE;
+	}
+	else if (known < 0 && are_splits_small(index, opt))
 	{
 		*pages = Max(*pages, opt->pages * *selectivity);
 		seconds = Max(seconds, *pages * SECONDS_PER_SHARED_PAGE);

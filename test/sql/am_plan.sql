@@ -47,6 +47,28 @@ SELECT * FROM am_plan($q$SELECT id FROM am_parts ORDER BY v <-> $1 LIMIT 5$q$);
 SELECT (SELECT array_agg(id) FROM (SELECT id FROM am_parts ORDER BY v <-> (SELECT q FROM am_q), id LIMIT 5) s) =
 	(SELECT array_agg(id) FROM (SELECT id FROM am_p ORDER BY v <-> (SELECT q FROM am_q), id LIMIT 5) s) AS same;
 
+-- where the statistics take a split for larger than it is (columns that exclude each
+-- other), the index itself knows; where it is large, a few rows by btree are better
+CREATE TABLE am_size (id int, a int, b int, c int, v vector(64));
+INSERT INTO am_size SELECT i, i % 2, CASE WHEN i <= 10 THEN 1 ELSE 1 - i % 2 END, i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 64) j)::vector
+	FROM generate_series(1, 8000) i;
+CREATE INDEX am_size_v ON am_size USING vektonn (v vector_l2_ops, a, b);
+CREATE INDEX am_size_c ON am_size (c);
+VACUUM ANALYZE am_size;
+RESET plan_cache_mode;
+CREATE FUNCTION am_shape(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query || $q$ ORDER BY v <-> array_fill(0.1, ARRAY[64])::vector LIMIT 10$q$ LOOP
+		RETURN NEXT regexp_replace(line, $q$'\[[^']*\]'$q$, '...');
+	END LOOP;
+END $$;
+SELECT * FROM am_shape('SELECT id FROM am_size WHERE a = 1 AND b = 1 AND c BETWEEN 5000 AND 5100');
+SELECT * FROM am_shape('SELECT id FROM am_size WHERE a = 1 AND b = 0 AND c BETWEEN 5000 AND 5100');
+SELECT * FROM am_shape('SELECT id FROM am_size WHERE a = 1 AND b = 77');
+SET plan_cache_mode = force_generic_plan;
+DROP TABLE am_size;
+
 -- planning does not depend on the number of splits: it reads a handful of pages
 CREATE TABLE am_many (id int, a int, v vector(3));
 INSERT INTO am_many SELECT i, i, '[1,2,3]' FROM generate_series(1, 20000) i;

@@ -547,6 +547,26 @@ flat_cost(const VkIndexInfo *info, double rows, double k, double *seconds, doubl
 	}
 }
 
+/* For the planner, from the head page: all groups but the last are full, if nothing was deleted. */
+static double
+flat_rows(VkIndex *index, VkStoreRef ref)
+{
+	Buffer		buffer = vk_page_try(index, ref.head, VK_PAGE_FLAT_HEAD, ref.split_id,
+									 BUFFER_LOCK_SHARE);
+	uint32		ngroups;
+	uint16		codec;
+	int			code_bytes;
+	VkFlatLayout layout;
+
+	if (buffer == InvalidBuffer)
+		return 0;
+	ngroups = VkPageGetFlatHead(BufferGetPage(buffer))->ngroups;
+	vk_page_release(buffer);
+	vk_flat_codec_current(index, &codec, &code_bytes);
+	vk_flat_layout(index->info.row_bytes, code_bytes, &layout);
+	return Max(0, ngroups - 0.5) * layout.capacity;
+}
+
 const VkStoreOps vk_flat_store = {
 	.name = "flat",
 	.approximate = false,
@@ -560,5 +580,6 @@ const VkStoreOps vk_flat_store = {
 	.stats = vk_flat_stats,
 	.check = vk_flat_check,
 	.cost = flat_cost,
+	.rows = flat_rows,
 	.batch = &vk_flat_batch,
 };
