@@ -54,7 +54,7 @@ typedef struct MergeTarget
 } MergeTarget;
 
 const VkMergePolicy vk_sparse_insert_policy = {.fanin = 4,.larger = 2,.bounded = true,.part = 1};
-const VkMergePolicy vk_sparse_vacuum_policy = {.fanin = 2,.larger = 8,.bounded = false,.part = 4};
+const VkMergePolicy vk_sparse_vacuum_policy = {.fanin = 2,.larger = 8,.bounded = false,.part = 3};
 
 void
 vk_sparse_merge_lock(VkIndex *index, VkStoreRef ref)
