@@ -55,6 +55,19 @@ SELECT bool_and(o.distance = m.distance AND o.attributes = m.attributes) AS same
 FROM vektonn.search('One', '1', ARRAY['[0.5,0.5]', '[0,1]']::vector[], 10) o
 	FULL JOIN vektonn.search('List', '1', ARRAY['[0.5,0.5]', '[0,1]']::vector[], 10) m USING (query_number, rank);
 
+-- an owner gets all of it
+CREATE ROLE regress_shard_owner;
+GRANT CREATE ON SCHEMA public TO regress_shard_owner;
+SELECT vektonn.alter_index('List', '1', new_version => '2', new_owner => 'regress_shard_owner');
+SELECT count(*), count(DISTINCT relowner) AS owners, min(relowner::regrole::text) AS owner FROM pg_partition_tree('list_1') JOIN pg_class ON oid = relid;
+SET ROLE regress_shard_owner;
+SELECT count(*) > 5 AS some FROM vektonn.search('List', '2', ARRAY['[0.5,0.5]']::vector[], 10);
+SELECT vektonn.drop_index('Times', '1');
+SELECT vektonn.drop_index('List', '2');
+RESET ROLE;
+REVOKE CREATE ON SCHEMA public FROM regress_shard_owner;
+DROP ROLE regress_shard_owner;
+
 -- what is wrong
 SELECT vektonn.create_index('X', '1', 'M', '1', 'L2', shard_map => '[{}]');
 SELECT vektonn.create_index('X', '1', 'M', '1', 'L2', shard_attributes => '{shop}', shard_map => '{}');
