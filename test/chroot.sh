@@ -41,7 +41,8 @@ fi
 exec 8>"$root.lock"
 flock -n 8 || { say "another run in $root is under way; waiting for it"; flock 8; }
 
-tree=/usr/src/vektonn
+# One copy for each source folder: objects of another would pass for new.
+tree=/usr/src/vektonn-$(printf %s "$SRC_DIR" | cksum | cut -d" " -f1)
 copy_source "$root$tree"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true
 [ $# -gt 0 ] || set -- make test

@@ -22,6 +22,7 @@
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
+#include "compat/pgcompat.h"
 #include "util/farmhash.h"
 
 /* 100 ns since 0001-01-01, the time upstream hashes. */
