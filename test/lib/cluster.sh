@@ -19,7 +19,7 @@ cluster_start() { # name port [line of postgresql.conf ...]
 		[ "$(id -un)" = "$PG_USER" ] || chown "$PG_USER" "$dir"
 		as_pg "$PRIV_BIN/initdb" -D "$dir" -A trust -N --no-locale -E UTF8 -U "$PG_USER" >/dev/null
 		printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$DEV_SOCKET'" "port = $port" \
-			"fsync = off" "shared_buffers = 256MB" "max_wal_size = 4GB" "${@:3}" |
+			"fsync = off" "shared_buffers = 256MB" "max_wal_size = 4GB" "autovacuum = off" "${@:3}" |
 			as_pg tee -a "$dir/postgresql.conf" >/dev/null
 		as_pg touch "$dir/vektonn_made"
 	fi
