@@ -19,7 +19,7 @@ cluster_start() { # name port [line of postgresql.conf ...]
 		[ "$(id -un)" = "$PG_USER" ] || chown "$PG_USER" "$dir"
 		as_pg "$PRIV_BIN/initdb" -D "$dir" -A trust -N --no-locale -E UTF8 -U "$PG_USER" >/dev/null
 		printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$DEV_SOCKET'" "port = $port" \
-			"fsync = off" "shared_buffers = 256MB" "max_wal_size = 4GB" "autovacuum = off" "${@:3}" |
+			"fsync = off" "shared_buffers = 256MB" "max_wal_size = 4GB" "${@:3}" |
 			as_pg tee -a "$dir/postgresql.conf" >/dev/null
 		as_pg touch "$dir/vektonn_made"
 	fi
@@ -37,5 +37,5 @@ cluster_stop() { # name
 # itself, so a newly built one needs no restart.
 dev_env() { export PGHOST=$DEV_SOCKET PGPORT=$DEV_PORT PGDATABASE=postgres PGUSER=$PG_USER; }
 dev_running() { cluster_running dev; }
-dev_start() { (unset VK_RUN_ID; cluster_start dev "$DEV_PORT"); dev_env; }
+dev_start() { (unset VK_RUN_ID; cluster_start dev "$DEV_PORT" "autovacuum = off"); dev_env; }
 dev_stop() { cluster_stop dev; }
