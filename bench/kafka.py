@@ -14,6 +14,8 @@ from systems import Absent
 CHUNK = 1000
 LATENCY_POINTS = 30
 CONSUME_LIMIT_S = 180
+# The mock cluster does not answer a waiting fetch when a message comes, but only when its time is up.
+MOCK_OPTIONS = "fetch_wait_max_ms '5'"
 
 
 class Broker:
@@ -48,7 +50,8 @@ def measure(broker, points, dim):
     """(ingest, latency): measures of both."""
     if 'vektonn' not in server.value('SHOW shared_preload_libraries'):
         raise Absent('vektonn is not in shared_preload_libraries')
-    server.sql(f"CREATE SERVER bench_kafka FOREIGN DATA WRAPPER vektonn_kafka OPTIONS (bootstrap_servers '{broker.address}')")
+    server.sql(f"CREATE SERVER bench_kafka FOREIGN DATA WRAPPER vektonn_kafka "
+               f"OPTIONS (bootstrap_servers '{broker.address}'{', ' + MOCK_OPTIONS if broker.process else ''})")
     try:
         server.sql("SELECT vektonn.create_data_source('Bench', '1.0', vector_dimension => "
                    f"{dim}, attribute_types => '{{\"id\": \"Int64\"}}', permanent_attributes => '{{id}}', server => 'bench_kafka')")

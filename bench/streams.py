@@ -18,6 +18,8 @@ SAMPLE_S = 0.1
 LIMIT_S = 900
 TICK = os.sysconf('SC_CLK_TCK')
 UPLOADS = 200
+WAITS = 20
+IDLE_S = 20
 
 
 def cpu_of(path):
@@ -28,6 +30,15 @@ def cpu_of(path):
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def private_mb(pid):
+    """Memory of a process that it shares with none."""
+    try:
+        with open(f'/proc/{pid}/status', encoding='ascii') as file:
+            return int(next(line for line in file if line.startswith('RssAnon')).split()[1]) / 1024
+    except (OSError, StopIteration):
+        return 0.0
 
 
 def named(pattern):
@@ -53,11 +64,13 @@ class Meter:
     def __init__(self, broker):
         self.broker = broker
         self.before = {}
+        self.peak_mb = 0.0
         self.now = {}
 
     def read(self, workers):
         for pid in workers:
             total = cpu_of(f'/proc/{pid}')
+            self.peak_mb = max(self.peak_mb, private_mb(pid))
             main = cpu_of(f'/proc/{pid}/task/{pid}')
             self.now[f'main {pid}'] = main
             self.now[f'fetch {pid}'] = total - main
@@ -131,6 +144,7 @@ def backlog(args, topic, workers=1, flat=False):
               'rows_written': int(server.value('SELECT sum(upserted) FROM vektonn.stream_offset')), 'rows': rows,
               'seconds': round(at - begin, 2), 'messages_per_s': round((done - first[0]) / (at - first[1])),
               'cpu_us_per_message': meter.micros(done - first[0]),
+              'worker_private_mb': round(meter.peak_mb, 1),
               'wal_bytes_per_message': round(int(server.value(f"SELECT pg_current_wal_insert_lsn() - '{wal}'::pg_lsn")) / args.messages)}
     server.sql("SELECT vektonn.drop_stream('bench')")
     while stream_pids():
@@ -156,6 +170,14 @@ def copy(args):
             'cpu_us_per_row': round((int(out[1][0]) - int(out[0][0])) / TICK / rows * 1e6, 2)}
 
 
+def idle_cpu():
+    """Percent of a core that a worker which has nothing to do takes, all threads."""
+    pids = stream_pids()
+    before, at = sum(cpu_of(f'/proc/{pid}') for pid in pids), time.monotonic()
+    time.sleep(IDLE_S)
+    return round((sum(cpu_of(f'/proc/{pid}') for pid in pids) - before) / (time.monotonic() - at) * 100, 2)
+
+
 def latency(args):
     server.sql("SELECT vektonn.ensure_topic('k', 'latency', 1); DROP TABLE IF EXISTS latency;"
                f"CREATE TABLE latency (id bigint PRIMARY KEY, n bigint, v vector({args.dim}));"
@@ -165,8 +187,13 @@ def latency(args):
                           str(args.dim), 'latency'], capture_output=True, text=True, check=False)
     if run.returncode:
         raise DataError(run.stderr.strip())
+    waits = server.sql(';'.join("SELECT extract(epoch FROM clock_timestamp()) * 1000; SELECT vektonn.wait_for('latency', '60 s')"
+                                for _ in range(WAITS)) + ';SELECT extract(epoch FROM clock_timestamp()) * 1000')
+    times = [float(row[0]) for row in waits[::2]]
+    idle = idle_cpu()
     server.sql("SELECT vektonn.drop_stream('latency')")
-    return {'messages_per_s': args.latency_rate} | json.loads(run.stdout)
+    return {'messages_per_s': args.latency_rate, 'wait_for_mean_ms': round((times[-1] - times[0]) / WAITS, 1),
+            'idle_cpu_percent': idle} | json.loads(run.stdout)
 
 
 def uploads(args):

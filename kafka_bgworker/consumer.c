@@ -44,6 +44,12 @@
 #define FETCH_BYTES			"16777216"
 #define FETCH_PARTITION_BYTES	"8388608"
 
+/*
+ * How long a broker keeps a fetch that has nothing to answer.  It answers one
+ * request of a connection after the other, so questions wait as long.
+ */
+#define FETCH_WAIT_MS		"100"
+
 /* The first version that looks at full queues again by itself. */
 #define QUEUE_BACKOFF_VERSION	0x02020000
 
@@ -174,6 +180,7 @@ vk_consumer_new(unsigned int server, unsigned int user, const char *topic, const
 	set_if_default(conf, "fetch.message.max.bytes", "1048576", FETCH_PARTITION_BYTES);
 	set_if_default(conf, "fetch.max.bytes", "52428800", FETCH_BYTES);
 	set_if_default(conf, "fetch.queue.backoff.ms", "1000", "10");
+	set_if_default(conf, "fetch.wait.max.ms", "500", FETCH_WAIT_MS);
 	set_if_default(conf, "topic.metadata.refresh.interval.ms", "300000", "30000");
 	rd_kafka_conf_set_opaque(conf, consumer);
 	rd_kafka_conf_set_error_cb(conf, error_callback);

@@ -140,7 +140,7 @@ sub kept
 sub private_kb { my ($pid) = @_; return (slurp_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+)/m)[0]; }
 sub ask_and_apply
 {
-	sql(q{SELECT bool_and(vektonn.wait_for('books', '180 s')) FROM generate_series(1, 300)});
+	sql(q{SELECT bool_and(vektonn.wait_for('books', '180 s')) FROM generate_series(1, 60)});
 	put('books', $_ % 2, $_, "\"$_\"") foreach 1 .. 4000;
 	$kafka->flush;
 	VkStream::caught_up($node, 'books', 'asked and applied');
@@ -158,7 +158,7 @@ cmp_ok(private_kb($pid), '<', 200 * 1024, 'and stays within its bound');
 # an idle worker sleeps: a loop that polled would wake its main thread many times a second
 sub switches { return (slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m)[0]; }
 my ($start, $switches) = (time, switches());
-sleep 12;
+sleep 6;
 my $rate = (switches() - $switches) / (time - $start);
 cmp_ok($rate, '<', 10, 'an idle worker sleeps');
 note(sprintf '%.2f wake-ups a second', $rate);
