@@ -104,7 +104,7 @@ extern bool vk_graph_adopt_node(VkGraph *graph, VkNodeId id,
 extern void vk_graph_mend(VkIndex *index, VkStoreRef ref);
 
 /* graph_scan.c */
-extern int	vk_graph_ef(const VkIndexInfo *info);
+extern double vk_graph_search_beam(const VkIndexInfo *info, double k);
 extern bool vk_graph_is_exact(const VkGraphLayout *lay, double rows, double ef);
 extern void vk_graph_collect(VkScan *scan, VkStoreRef ref);
 

@@ -32,6 +32,13 @@ int			vk_graph_ef_search = 0;
 /* A beam of ef visits a little more than ef nodes, in random order. */
 #define EXHAUSTIVE_PART		8
 
+/*
+ * The beam is ordered by estimates; others compare each neighbour exactly.  With
+ * half as many entries again, and a few, ef_search finds what it does there.
+ */
+#define BEAM_FACTOR			1.5
+#define BEAM_EXTRA			10
+
 /* A beam takes some 150 bytes per entry, and inserting into a long one is slow. */
 #define MAX_BEAM			200000
 
@@ -140,11 +147,13 @@ collect_all(GraphScan *gs)
 	pfree(copy);
 }
 
-/* The beam that the session or the index asks for. */
-int
-vk_graph_ef(const VkIndexInfo *info)
+/* The beam for k rows with the ef_search of the session or the index. */
+double
+vk_graph_search_beam(const VkIndexInfo *info, double k)
 {
-	return vk_graph_ef_search > 0 ? vk_graph_ef_search : info->ef_search;
+	int			ef = vk_graph_ef_search > 0 ? vk_graph_ef_search : info->ef_search;
+
+	return Max(BEAM_FACTOR * ef + BEAM_EXTRA, k);
 }
 
 /* Whether reading every node is better than a search with this beam. */
@@ -160,11 +169,10 @@ static int
 choose_ef(const GraphScan *gs)
 {
 	double		rows = (double) gs->graph.root.npages * gs->graph.lay->slots_per_page;
-	double		ef = vk_graph_ef(&gs->graph.index->info);
+	double		ef = vk_graph_search_beam(&gs->graph.index->info, (double) gs->scan->k);
 
 	if (gs->scan->query == NULL || gs->scan->last_pass)
 		return 0;
-	ef = Max(ef, (double) gs->scan->k);
 	return vk_graph_is_exact(gs->graph.lay, rows, ef) ? 0 : (int) ef;
 }
 

@@ -33,7 +33,7 @@ graph_cost(const VkIndexInfo *info, double rows, double k, double *seconds, doub
 	double		hops;
 
 	vk_graph_layout(info, &lay);
-	hops = Max(k, vk_graph_ef(info)) + DESCEND_HOPS;
+	hops = vk_graph_search_beam(info, k) + DESCEND_HOPS;
 	if (vk_graph_is_exact(&lay, rows, hops))
 		hops = rows;
 	hops = Min(hops, Max(rows, 1));
