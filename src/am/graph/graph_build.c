@@ -257,7 +257,7 @@ add_in_memory(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 siz
 {
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
-	vk_mem_insert(&build->graph, data, size, tid, vk_graph_beam(&build->index->info));
+	vk_mem_insert(&build->graph, data, size, tid, build->index->info.ef_construction);
 	MemoryContextSwitchTo(old);
 }
 

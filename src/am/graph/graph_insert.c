@@ -337,7 +337,7 @@ vk_graph_insert_point(VkGraph *graph, const VkPoint *point, uint32 size, ItemPoi
 	search->keep_points = true;
 	search->want_rank = false;
 	vk_search_set(search, point);
-	done = disk_insert(graph, search, size, tid, level, vk_graph_beam(&graph->index->info));
+	done = disk_insert(graph, search, size, tid, level, graph->index->info.ef_construction);
 	MemoryContextSwitchTo(old);
 	return done;
 }

@@ -75,13 +75,6 @@ vk_graph_wants_center(const VkGraphLayout *lay)
 /* The varlena as a point; allocates a copy for sparse vectors only. */
 extern void vk_graph_point(const VkSpace *space, const struct varlena *value, VkPoint *point);
 
-/* The beam of an insertion. */
-static inline int
-vk_graph_beam(const VkIndexInfo *info)
-{
-	return info->ef_construction;
-}
-
 /* graph_insert.c */
 extern bool vk_graph_insert(VkIndex *index, VkStoreRef ref, ItemPointer tid,
 							const struct varlena *value);
