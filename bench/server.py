@@ -174,17 +174,20 @@ def copy_rate(table, dataset, definition=None):
             'wal_bytes_per_row': round(int(value(f"SELECT pg_current_wal_insert_lsn() - '{wal}'::pg_lsn")) / dataset.rows)}
 
 
-def run_watched(statement):
-    """Runs a statement in a session of its own: seconds, CPU of the backend and its workers, private memory, WAL."""
+def run_watched(statement, before='DO $$ BEGIN END $$'):
+    """Runs a statement in a session of its own: seconds, CPU of the backend and its workers, private memory, WAL.
+
+    What runs before, without output, is not measured.
+    """
     wal = value('SELECT pg_current_wal_insert_lsn()')
     # The backend lives on until watch() has read its CPU time at the end, however late that comes.
-    command = [psql_program(), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', 'SELECT pg_backend_pid()', '-c', statement,
-               '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(60)']
-    start = time.monotonic()
+    command = [psql_program(), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', before, '-c', 'SELECT pg_backend_pid()',
+               '-c', statement, '-c', "SELECT 'done'", '-c', 'SELECT pg_sleep(60)']
     with tempfile.TemporaryFile() as errors:
         # Unbuffered: select() sees only what no buffer has taken.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
         first = process.stdout.readline()
+        start = time.monotonic()
         usage = watch(int(first), process) if first else {}
         process.wait()
         seconds = usage.pop('done', start) - start
@@ -229,6 +232,10 @@ def leader_and_workers(pid):
 def watch(pid, process):
     """Samples the backend pid and its workers until the statement is done, and reads the backend once more then."""
     cpu, memory = {}, {}
+    try:
+        before = process_cpu(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        before = 0
     peak = 0
     pause = 0.01
     done = None
@@ -255,7 +262,7 @@ def watch(pid, process):
     process.send_signal(signal.SIGINT)
     process.stdout.read()
     process.wait()
-    result = {'cpu_s': round(sum(cpu.values()), 3), 'peak_mb': round(peak, 1)}
+    result = {'cpu_s': round(max(sum(cpu.values()) - before, 0), 3), 'peak_mb': round(peak, 1)}
     if done is not None:
         result['done'] = done
     return result

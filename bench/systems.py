@@ -152,8 +152,9 @@ class Vektonn(PgSystem):
         server.load_queries('batch_queries', dataset, queries)
         answers = (f"vektonn.knn('{table}_v', (SELECT array_agg(v ORDER BY id) FROM batch_queries), {k}) a "
                    f'JOIN {table} t ON t.ctid = a.ctid')
-        usage = server.run_watched(f"SELECT sum(a.distance) FROM vektonn.knn('{table}_v', "
-                                   f'(SELECT array_agg(v ORDER BY id) FROM batch_queries), {k}) a')
+        total = (f"sum(a.distance) FROM vektonn.knn('{table}_v', "
+                 f'(SELECT array_agg(v ORDER BY id) FROM batch_queries), {k}) a')
+        usage = server.run_watched('SELECT ' + total, before=f'DO $$ BEGIN PERFORM {total}; END $$')
         rows = server.sql(f'SELECT a.query_number - 1, a.rank - 1, t.id FROM {answers}')
         ids = np.full((queries, k), -1, np.int64)
         for query, rank, row in rows:
