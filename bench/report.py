@@ -82,8 +82,8 @@ def describe(run):
     systems = ', '.join(f'{name} {version}' for name, version in run['systems'].items())
     return (f"{run['date'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
             f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}, commit {run['commit'] or 'unknown'}. "
-            f"Load average at the end: {machine['load_average']:.1f}.\n\n"
-            + '\n'.join(f'- `{command}`' for command in run['commands']))
+            'Commands, and the load average at the end of each:\n\n'
+            + '\n'.join(f'- `{command}` ({load:.1f})' for command, load in run['commands']))
 
 
 def sections(run):
@@ -192,7 +192,7 @@ def read_runs(paths):
         if whole is None:
             whole = {**run, 'results': [], 'commands': []}
         whole['results'] += run['results']
-        whole['commands'].append(run['command'])
+        whole['commands'].append((run['command'], run['machine']['load_average']))
         whole['systems'].update(run['systems'])
     return whole
 
