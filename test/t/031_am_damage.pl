@@ -14,7 +14,8 @@ srand($seed);
 diag("seed $seed, $copies indexes");
 
 my $node = PostgreSQL::Test::Cluster->new('damage');
-$node->init;
+# Checksums, which PostgreSQL 18 has unless told otherwise, would notice before we do.
+$node->init($node->pg_version >= 18 ? (extra => ['--no-data-checksums']) : ());
 $node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nrestart_after_crash = off\n");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION vektonn');
