@@ -30,7 +30,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -40,11 +39,11 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
-#include "utils/resowner.h"
 #include "utils/tuplestore.h"
 
 #include "compat/pgcompat.h"
 #include "kafka_bgworker/apply.h"
+#include "util/subtransaction.h"
 
 /* Sets of columns whose statements are kept; with more, the oldest goes. */
 #define MAX_GROUPS		16
@@ -623,38 +622,41 @@ problem_of_error(const ErrorData *error, VkProblem *problem)
 	strlcpy(problem->text, error->message ? error->message : "unknown error", sizeof(problem->text));
 }
 
+typedef void (*RangeCallback) (VkApplier *applier, int first, int end);
+
+typedef struct RangeCall
+{
+	VkApplier  *applier;
+	RangeCallback callback;
+	int			first;
+	int			end;
+} RangeCall;
+
+static void
+call_range(void *arg)
+{
+	RangeCall  *call = arg;
+
+	call->callback(call->applier, call->first, call->end);
+}
+
 /*
  * Does something in a subtransaction.  False when a row error undid it;
  * others are raised.  State of the caller is restored either way.
  */
 static bool
-in_subtransaction(VkApplier *applier, void (*callback) (VkApplier *, int, int), int first, int end, VkProblem *problem)
+in_subtransaction(VkApplier *applier, RangeCallback callback, int first, int end, VkProblem *problem)
 {
-	MemoryContext old_context = CurrentMemoryContext;
-	ResourceOwner old_owner = CurrentResourceOwner;
+	RangeCall	call = {applier, callback, first, end};
 	int			failures_before = applier->result->failure_count;
-	volatile bool fine = true;
+	ErrorData  *error;
 	Oid			user;
 	int			security;
 
 	GetUserIdAndSecContext(&user, &security);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old_context);
-	PG_TRY();
+	error = vk_in_subtransaction(call_range, &call);
+	if (error != NULL)
 	{
-		callback(applier, first, end);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(old_context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(old_context);
-		CurrentResourceOwner = old_owner;
 		forget_stores(applier);
 		if (!vk_is_row_error(error->sqlerrcode))
 			ReThrowError(error);
@@ -662,13 +664,9 @@ in_subtransaction(VkApplier *applier, void (*callback) (VkApplier *, int, int), 
 		FreeErrorData(error);
 		applier->result->failure_count = failures_before;
 		memset(applier->result->outcomes + first, VK_OUTCOME_NOTHING, end - first);
-		fine = false;
 	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old_context);
-	CurrentResourceOwner = old_owner;
 	SetUserIdAndSecContext(user, security);
-	return fine;
+	return error == NULL;
 }
 
 /* Applies a range whatever is in it: what cannot be applied becomes failures. */

@@ -163,6 +163,8 @@ typedef struct VkBlockList
 
 /* am_space.c */
 extern void vk_blocks_add(VkBlockList *list, BlockNumber block);
+extern void vk_blocks_sort(VkBlockList *list);
+extern bool vk_blocks_include(const VkBlockList *list, BlockNumber block);
 
 struct VkEdit;
 typedef struct VkCheck VkCheck;

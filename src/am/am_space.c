@@ -312,3 +312,27 @@ vk_blocks_add(VkBlockList *list, BlockNumber block)
 	}
 	list->blocks[list->count++] = block;
 }
+
+static int
+compare_blocks(const void *a, const void *b)
+{
+	BlockNumber left = *(const BlockNumber *) a;
+	BlockNumber right = *(const BlockNumber *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+void
+vk_blocks_sort(VkBlockList *list)
+{
+	if (list->count > 0)
+		qsort(list->blocks, list->count, sizeof(BlockNumber), compare_blocks);
+}
+
+/* Whether a sorted list has the block. */
+bool
+vk_blocks_include(const VkBlockList *list, BlockNumber block)
+{
+	return list->count > 0 &&
+		bsearch(&block, list->blocks, list->count, sizeof(BlockNumber), compare_blocks) != NULL;
+}

@@ -43,20 +43,10 @@ list_shared(VkIndex *index, Buffer leaf, void *arg)
 	}
 }
 
-static int
-compare_blocks(const void *a, const void *b)
-{
-	BlockNumber left = *(const BlockNumber *) a;
-	BlockNumber right = *(const BlockNumber *) b;
-
-	return left < right ? -1 : left > right;
-}
-
 static void
 vacuum_shared(VkVacuum *vacuum, VkBlockList *blocks)
 {
-	if (blocks->count > 0)
-		qsort(blocks->blocks, blocks->count, sizeof(BlockNumber), compare_blocks);
+	vk_blocks_sort(blocks);
 	for (int i = 0; i < blocks->count; i++)
 	{
 		vacuum_delay_point_compat();

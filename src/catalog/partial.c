@@ -11,14 +11,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "catalog/index_cache.h"
 #include "catalog/partial.h"
+#include "util/subtransaction.h"
 
 bool		vk_partial_results = false;
 
@@ -34,36 +32,14 @@ is_connection_error(int sqlstate)
 bool
 vk_partial_try(void (*callback) (void *arg), void *arg, char **reason)
 {
-	MemoryContext old_context = CurrentMemoryContext;
-	ResourceOwner old_owner = CurrentResourceOwner;
-	volatile bool fine = true;
+	ErrorData  *error = vk_in_subtransaction(callback, arg);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old_context);
-	PG_TRY();
-	{
-		callback(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(old_context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(old_context);
-		CurrentResourceOwner = old_owner;
-		if (!is_connection_error(error->sqlerrcode))
-			ReThrowError(error);
-		*reason = error->message ? error->message : "unknown error";
-		fine = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old_context);
-	CurrentResourceOwner = old_owner;
-	return fine;
+	if (error == NULL)
+		return true;
+	if (!is_connection_error(error->sqlerrcode))
+		ReThrowError(error);
+	*reason = error->message ? error->message : "unknown error";
+	return false;
 }
 
 static void

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
-use Time::HiRes qw(usleep);
+use VkWait;
 
 our @EXPORT = qw(kill_server);
 
@@ -20,11 +20,18 @@ sub kill_server
 	my $pid = $node->{_pid};
 
 	kill('STOP', $pid);
-	wait_until(sub { state_of($pid) =~ /[TtZX]/ });
+	wait_for_processes(sub { state_of($pid) =~ /[TtZX]/ });
 	my @children = split(' ', qx(ps -o pid= --ppid $pid));
 	$node->kill9;
 	kill('KILL', @children);
-	wait_until(sub { not grep { state_of($_) ne 'X' } $pid, @children });
+	wait_for_processes(sub { not grep { state_of($_) ne 'X' } $pid, @children });
+	return;
+}
+
+sub wait_for_processes
+{
+	my ($test) = @_;
+	wait_until($test) or die 'a process is still there after three minutes';
 	return;
 }
 
@@ -36,18 +43,6 @@ sub state_of
 	open(my $stat, '<', "/proc/$pid/stat") or return 'X';
 	my $line = <$stat> // '';
 	return $line =~ /\)\s+(\w)/ ? $1 : 'X';
-}
-
-sub wait_until
-{
-	my ($true) = @_;
-
-	for (1 .. 9000)
-	{
-		return if $true->();
-		usleep(20_000);
-	}
-	die 'a process is still there after three minutes';
 }
 
 1;

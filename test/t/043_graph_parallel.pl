@@ -8,8 +8,8 @@ use IPC::Run qw(start finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use VkCrash;
+use VkWait;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('parallel');
 $node->init;
@@ -40,18 +40,6 @@ SQL
 
 sub value { return (split /\n/, $node->safe_psql('postgres', join(';', @_)))[-1] }
 sub files { return scalar(grep { /^mmap\.\d/ } slurp_dir($node->data_dir . '/pg_dynshmem')) }
-
-# Polls: true in the end, however slow the machine.
-sub until_true
-{
-	my ($what, $test) = @_;
-	for (1 .. 1800)
-	{
-		return pass($what) if $test->();
-		usleep(100_000);
-	}
-	return fail($what);
-}
 
 # Builds t_v with the settings; how many processes did, and what the server said.
 sub build

@@ -9,8 +9,8 @@ use IPC::Run qw(start finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use VkCrash;
+use VkWait;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('splits');
 $node->init;
@@ -69,18 +69,6 @@ END \$\$;
 SQL
 
 sub value { return (split /\n/, $node->safe_psql('postgres', join(';', @_)))[-1] }
-
-# Polls: true in the end, however slow the machine.
-sub until_true
-{
-	my ($what, $test) = @_;
-	for (1 .. 1800)
-	{
-		return pass($what) if $test->();
-		usleep(100_000);
-	}
-	return fail($what);
-}
 
 # Builds t_v with the settings; in how many splits the graph outgrew its memory.
 sub build

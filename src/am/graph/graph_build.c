@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
@@ -29,11 +28,11 @@
 #include "storage/shmem.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/wait_event.h"
 
 #include "am/graph/graph_mem.h"
 #include "am/graph/graph_private.h"
+#include "util/subtransaction.h"
 
 /* The center is the mean of so many rows. */
 #define CENTER_ROWS		1000
@@ -504,6 +503,23 @@ lock_tranche(void)
 	return result;
 }
 
+typedef struct SegmentRequest
+{
+	Size		size;
+	dsm_segment *segment;		/* NULL if there are too many */
+} SegmentRequest;
+
+static void
+create_segment(void *arg)
+{
+	SegmentRequest *request = arg;
+
+	request->segment = dsm_create(request->size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	/* It outlives the subtransaction. */
+	if (request->segment != NULL)
+		dsm_pin_mapping(request->segment);
+}
+
 /*
  * A segment of shared memory that lives until the end of the transaction; NULL,
  * after a NOTICE, if it is not to be had: /dev/shm of a container may be small.
@@ -511,30 +527,11 @@ lock_tranche(void)
 static dsm_segment *
 try_segment(VkIndex *index, Size size)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	dsm_segment *segment = NULL;
+	SegmentRequest request = {size, NULL};
+	ErrorData  *error = vk_in_subtransaction(create_segment, &request);
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
+	if (error != NULL)
 	{
-		segment = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
-		if (segment != NULL)
-			dsm_pin_mapping(segment);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
 		CHECK_FOR_INTERRUPTS();
 		ereport(NOTICE,
 				(errmsg("index \"%s\" is built by one process",
@@ -543,10 +540,9 @@ try_segment(VkIndex *index, Size size)
 				 errhint("They need as much as the index will take, at most maintenance_work_mem.")));
 		return NULL;
 	}
-	PG_END_TRY();
-	if (segment != NULL)
-		dsm_unpin_mapping(segment);
-	return segment;
+	if (request.segment != NULL)
+		dsm_unpin_mapping(request.segment);
+	return request.segment;
 }
 
 /* Bytes of one row, with its share of upper levels. */

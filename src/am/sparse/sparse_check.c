@@ -206,22 +206,11 @@ add_record(SegmentCheck *state, uint32 number, const VkSparse *vec)
 	vk_sparse_reader_terms_release(state->reader);
 }
 
-static int
-compare_blocks(const void *a, const void *b)
-{
-	BlockNumber left = *(const BlockNumber *) a;
-	BlockNumber right = *(const BlockNumber *) b;
-
-	return left < right ? -1 : left > right;
-}
-
 /* A page with a record is one the segment frees in the end. */
 static void
 check_held(SegmentCheck *state, BlockNumber block)
 {
-	if (state->holdings.count == 0 ||
-		bsearch(&block, state->holdings.blocks, state->holdings.count, sizeof(BlockNumber),
-				compare_blocks) == NULL)
+	if (!vk_blocks_include(&state->holdings, block))
 		vk_report_corruption(state->index->rel, block,
 							 "Segment %u has a record on the page, but does not hold it.",
 							 state->segment->number);
@@ -264,8 +253,7 @@ check_holdings(SegmentCheck *state)
 		vk_report_corruption(state->index->rel, state->ref.head,
 							 "Segment %u holds %d pages of records, and says %u.",
 							 segment->number, state->holdings.count, segment->record_pages);
-	if (state->holdings.count > 0)
-		qsort(state->holdings.blocks, state->holdings.count, sizeof(BlockNumber), compare_blocks);
+	vk_blocks_sort(&state->holdings);
 }
 
 static void
