@@ -78,7 +78,8 @@ extern Buffer vk_page_read_any(VkIndex *index, BlockNumber block, int lock);
 extern void vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length);
 extern const char *vk_page_hint(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch(VkIndex *index, BlockNumber block);
-extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset);
+extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset,
+									int length);
 extern void vk_page_unlock(Buffer buffer);	/* keeps the pin */
 extern void vk_page_lock(Buffer buffer, int lock);	/* again, of one's own pin */
 extern void vk_page_release(Buffer buffer); /* unlocks and unpins */

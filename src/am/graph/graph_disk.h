@@ -42,7 +42,8 @@ core_prefetch(CoreAccess *graph, VkNodeId id)
 	const VkGraphLayout *lay = graph->lay;
 
 	vk_page_prefetch_cached(graph->index, id / lay->slots_per_page,
-							VK_GRAPH_SLOTS_OFFSET + id % lay->slots_per_page * lay->slot_size);
+							VK_GRAPH_SLOTS_OFFSET + id % lay->slots_per_page * lay->slot_size,
+							lay->slot_size);
 }
 
 static inline const char *

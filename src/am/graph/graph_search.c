@@ -198,8 +198,11 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 	for (int start = 0; start < node->nedges; start += VK_EDGE_GROUP)
 	{
 		float		est[VK_EDGE_GROUP];
-		float		limit = search->nbeam < ef ? INFINITY : search->beam[search->nbeam - 1].dist;
+		float		limit = search->nbeam < ef ? INFINITY :
+		vk_beam_dist(search->beam[search->nbeam - 1]);
+		VkBeamEntry fresh[VK_EDGE_GROUP];
 		int			count = node->nedges - start;
+		int			nfresh = 0;
 		uint32		below;
 
 		below = search->space->codes->estimate(&search->table,
@@ -209,19 +212,23 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 											   nav, limit, est);
 		if (count < VK_EDGE_GROUP)
 			below &= ((uint32) 1 << count) - 1;
-		while (below != 0)
+		for (; below != 0; below &= below - 1)
 		{
 			int			e = __builtin_ctz(below);
 			VkNodeId	id = ids[start + e];
-			int			at;
 
-			below &= below - 1;
-			if (search->nbeam == ef && est[e] >= search->beam[ef - 1].dist)
+			/* always written, often overwritten: a branch would be a guess */
+			fresh[nfresh] = vk_beam_entry(id, est[e]);
+			nfresh += (id < VK_NODE_LIMIT) & !vk_search_seen(search, id);
+		}
+		for (int i = 0; i < nfresh; i++)
+		{
+			int			place = vk_beam_place(search, fresh[i]);
+
+			if (place == ef)
 				continue;
-			if (id >= VK_NODE_LIMIT || vk_search_seen(search, id))
-				continue;
-			at = vk_beam_insert(search, id, est[e], ef);
-			first = Min(first, at);
+			vk_beam_insert(search, fresh[i], place, ef);
+			first = Min(first, place);
 		}
 	}
 	return first;
@@ -319,16 +326,6 @@ vk_prune(const VkSpace *space, VkCandidateNode *candidates, int ncandidates, int
 	return nkept;
 }
 
-/* An integer that orders as the float does. */
-static inline uint32
-float_order(float value)
-{
-	uint32		bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return bits & 0x80000000 ? ~bits : bits | 0x80000000;
-}
-
 int
 vk_search_nearest(VkGraphSearch *search, int wanted)
 {
@@ -347,7 +344,7 @@ vk_search_nearest(VkGraphSearch *search, int wanted)
 	}
 	for (int i = 0; i < search->nvisited; i++)
 		if ((search->visited[i].flags & VK_NODE_DEAD) == 0)
-			search->sort_keys[count++] = (uint64) float_order(search->visited[i].nav) << 32 | i;
+			search->sort_keys[count++] = (uint64) vk_float_order(search->visited[i].nav) << 32 | i;
 	sort_keys(search->sort_keys, count);
 	count = Min(count, wanted);
 	for (int i = 0; i < count; i++)

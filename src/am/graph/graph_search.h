@@ -13,9 +13,8 @@
 
 #include "am/graph/graph_space.h"
 
-/* Beams on the way down. */
-#define VK_EF_TOP			16
-#define VK_EF_DESCEND		4
+/* The beam on the way down, the place of the node one came from included. */
+#define VK_EF_DESCEND		2
 
 #define VK_DESCEND_ATTEMPTS	10
 #define VK_CONNECT_ATTEMPTS	2
@@ -28,15 +27,20 @@ typedef enum VkAddEdge
 	VK_ADD_FULL
 } VkAddEdge;
 
-typedef struct VkBeamEntry
-{
-	float		dist;			/* estimate */
-	VkNodeId	id:31;
-	uint32		visited:1;
-} VkBeamEntry;
+/*
+ * From the highest bit: 32 bits that order as the estimated distance does, 31
+ * of the node, 1 if it has been visited.  Entries compare as integers: no
+ * branches in the search for a place.
+ */
+typedef uint64 VkBeamEntry;
 
-/* Slots are numbered below this, so that VkBeamEntry is 8 bytes. */
+#define VK_BEAM_VISITED		UINT64CONST(1)
+
+/* Slots are numbered below this, so that they fit an entry. */
 #define VK_NODE_LIMIT		((VkNodeId) 0x7FFFFFFF)
+
+/* Nodes on their way to the CPU's cache while another is visited. */
+#define VK_LOOK_AHEAD		2
 
 typedef struct VkVisited
 {
@@ -190,20 +194,17 @@ vk_search_see(VkGraphSearch *search, VkNodeId id)
 	}
 }
 
+/*
+ * Whether the node has been seen.  Looks at two places and nowhere else: says
+ * no of a few that have been, which vk_search_see() will find.
+ */
 static inline bool
 vk_search_seen(const VkGraphSearch *search, VkNodeId id)
 {
 	uint32		at = vk_seen_hash(id);
 
-	for (;; at++)
-	{
-		uint32		slot = search->seen[at & search->seen_mask];
-
-		if (slot == id + 1)
-			return true;
-		if (slot == 0)
-			return false;
-	}
+	return (search->seen[at & search->seen_mask] == id + 1) |
+		(search->seen[(at + 1) & search->seen_mask] == id + 1);
 }
 
 static inline VkVisited *
@@ -214,40 +215,90 @@ vk_search_visit(VkGraphSearch *search)
 	return &search->visited[search->nvisited++];
 }
 
-static inline void
-vk_beam_remove(VkGraphSearch *search, int at)
+/* An integer that orders as the float does. */
+static inline uint32
+vk_float_order(float value)
 {
-	search->nbeam--;
-	memmove(&search->beam[at], &search->beam[at + 1],
-			sizeof(VkBeamEntry) * (search->nbeam - at));
+	int32		bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return (uint32) bits ^ ((uint32) (bits >> 31) | 0x80000000);
 }
 
-/* Inserts in order, dropping the last if there are ef; returns the place. */
+static inline VkBeamEntry
+vk_beam_entry(VkNodeId id, float dist)
+{
+	return (uint64) vk_float_order(dist) << 32 | (uint64) id << 1;
+}
+
+static inline float
+vk_beam_dist(VkBeamEntry entry)
+{
+	uint32		bits = (uint32) (entry >> 32);
+	float		dist;
+
+	bits ^= (uint32) ~((int32) bits >> 31) | 0x80000000;
+	memcpy(&dist, &bits, sizeof(dist));
+	return dist;
+}
+
+/* Where the entry belongs: the number of entries that are less. */
 static inline int
-vk_beam_insert(VkGraphSearch *search, VkNodeId id, float dist, int ef)
+vk_beam_place(const VkGraphSearch *search, VkBeamEntry entry)
+{
+	const VkBeamEntry *from = search->beam;
+	int			left = search->nbeam;
+
+	while (left > 1)
+	{
+		int			half = left / 2;
+		const VkBeamEntry *upper = from + half;
+
+		from = upper[-1] < entry ? upper : from;
+		left -= half;
+	}
+	return (int) (from - search->beam) + (left > 0 && *from < entry);
+}
+
+/* Puts an entry in its place, and drops the last one if there are more than ef. */
+static inline void
+vk_beam_insert(VkGraphSearch *search, VkBeamEntry entry, int place, int ef)
 {
 	VkBeamEntry *beam = search->beam;
-	int			low = 0;
-	int			high = search->nbeam;
-	int			moved;
 
-	while (low < high)
+	/* there is room for one more */
+	memmove(&beam[place + 1], &beam[place], sizeof(VkBeamEntry) * (search->nbeam - place));
+	beam[place] = entry;
+	search->nbeam += search->nbeam < ef;
+}
+
+/*
+ * The nearest node of the beam from *current on that is yet to be visited; from
+ * now on it is.  False if there is none.  Repetitions of others leave the beam.
+ */
+static inline bool
+vk_beam_next(VkGraphSearch *search, int *current, VkNodeId *id)
+{
+	while (*current < search->nbeam)
 	{
-		int			middle = (low + high) / 2;
+		VkBeamEntry *next = &search->beam[*current];
 
-		if (beam[middle].dist < dist)
-			low = middle + 1;
+		*id = (uint32) *next >> 1;
+		if (*next & VK_BEAM_VISITED)
+			++*current;
+		else if (vk_search_see(search, *id))
+		{
+			*next |= VK_BEAM_VISITED;
+			++*current;
+			return true;
+		}
 		else
-			high = middle;
+		{
+			search->nbeam--;
+			memmove(next, next + 1, sizeof(VkBeamEntry) * (search->nbeam - *current));
+		}
 	}
-	moved = (search->nbeam < ef ? search->nbeam : ef - 1) - low;
-	memmove(&beam[low + 1], &beam[low], sizeof(VkBeamEntry) * moved);
-	beam[low].dist = dist;
-	beam[low].id = id;
-	beam[low].visited = false;
-	if (search->nbeam < ef)
-		search->nbeam++;
-	return low;
+	return false;
 }
 
 #endif							/* VK_GRAPH_SEARCH_H */
