@@ -17,8 +17,9 @@ CREATE FUNCTION graph_vector(dim int, shape text) RETURNS float8[] LANGUAGE sql 
 CREATE FUNCTION graph_sparse(dim int) RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT '{' || string_agg(i || ':' || round((0.1 + random())::numeric, 3), ',' ORDER BY i) || '}/' || dim
   FROM (SELECT DISTINCT 1 + CASE WHEN j % 3 = 0 THEN floor(random() * random() * dim)
-                            ELSE p.topic * 30 + floor(random() * 30) END::int % dim AS i
-        FROM (SELECT floor(random() * 12)::int topic OFFSET 0) p, generate_series(1, 20) j) x $$;
+                            ELSE p.topic * span + floor(random() * span) END::int % dim AS i
+        FROM (SELECT floor(random() * 12)::int topic, dim * 3 / 100 span, 15 + floor(random() * dim / 100)::int terms OFFSET 0) p,
+             generate_series(1, p.terms) j) x $$;
 
 CREATE PROCEDURE graph_fill(tab text, type text, dim int, shape text, n int) LANGUAGE plpgsql AS $$
 BEGIN

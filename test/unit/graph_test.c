@@ -4,7 +4,7 @@
  *	  Graph kernels against the portable ones, and graphs in memory against
  *	  brute force.
  *
- * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_space.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
+ * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_kernel_neon.o src/am/graph/graph_space.o src/am/graph/graph_sparse.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
  *
  *-------------------------------------------------------------------------
  */
@@ -53,6 +53,10 @@ usable_kernels(int i)
 		return vk_kernels_get(VK_KERNEL_AVX2) ? &vk_graph_kernels_avx2 : NULL;
 	if (i == 2)
 		return vk_kernels_get(VK_KERNEL_AVX512) ? &vk_graph_kernels_avx512 : NULL;
+#endif
+#ifdef __aarch64__
+	if (i == 1)
+		return &vk_graph_kernels_neon;
 #endif
 	return NULL;
 }
@@ -370,9 +374,9 @@ main(void)
 	{
 		for (int elem = 0; elem < 2; elem++)
 			test_recall(elem, metric, 128, 1200, DATA_NORMAL, metric == VK_METRIC_L1 ? 60 : 40, 0.95);
-		test_recall(VK_ELEM_SPARSE, metric, 1000, 1000, DATA_NORMAL, 100, 0.7);
+		test_recall(VK_ELEM_SPARSE, metric, 1000, 1000, DATA_NORMAL, 100, 0.95);
 	}
-	test_recall(VK_ELEM_SPARSE, VK_METRIC_JACCARD, 1000, 1000, DATA_NORMAL, 100, 0.7);
+	test_recall(VK_ELEM_SPARSE, VK_METRIC_JACCARD, 1000, 1000, DATA_NORMAL, 100, 0.9);
 	test_recall(VK_ELEM_FLOAT4, VK_METRIC_L2, 100, 2000, DATA_CLUSTERED, 40, 0.95);
 	test_recall(VK_ELEM_FLOAT4, VK_METRIC_IP, 100, 2000, DATA_SKEWED, 80, 0.9);
 	for (int i = 0; i < (int) lengthof(dims); i++)

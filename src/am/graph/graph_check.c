@@ -225,7 +225,8 @@ check_node(GraphCheck *gc, VkNodeId id, char *rec, char *data)
 				   id, node->level, node->down);
 	}
 
-	vk_space_rotate(space, &point, rotated);
+	if (lay->elem != VK_ELEM_SPARSE)
+		vk_space_rotate(space, &point, rotated);
 	for (int e = 0; e < node->nedges; e++)
 	{
 		VkNodeId	to = VK_EDGE_IDS(lay, rec)[e];
@@ -242,8 +243,13 @@ check_node(GraphCheck *gc, VkNodeId id, char *rec, char *data)
 				REPORT(gc, block, "Node %u has two edges to node %u.", id, to);
 		if (!load_node(gc, to, nbr_rec, nbr_data, &nbr_point))
 			REPORT(gc, block_of(gc, to), "The vector of node %u is damaged.", to);
-		vk_space_rotate(space, &nbr_point, nbr_rotated);
-		vk_edge_encode(space->codes, lay, rotated, nbr_rotated, &computed);
+		if (lay->elem == VK_ELEM_SPARSE)
+			vk_sparse_encode(space, &nbr_point, &computed);
+		else
+		{
+			vk_space_rotate(space, &nbr_point, nbr_rotated);
+			vk_edge_encode(space->codes, lay, rotated, nbr_rotated, &computed);
+		}
 		vk_edge_get(lay, rec, e, &stored);
 		if (memcmp(&stored, &computed, sizeof(stored)) != 0)
 			REPORT(gc, block, "The code of edge %d of node %u is not that of its vectors.", e, id);

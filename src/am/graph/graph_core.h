@@ -93,6 +93,7 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 		VkPoint		point;
 		VkVisited  *visited;
 		int			improved;
+		bool		whole;
 
 		while (nahead < look_ahead && vk_beam_next(search, &current, &ahead[nahead]))
 			core_prefetch(access, ahead[nahead++]);
@@ -112,7 +113,8 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 			core_unpin(access);
 			continue;
 		}
-		if (lay->spans)
+		whole = node->payload_size <= (uint32) lay->payload_inline;
+		if (!whole)
 		{
 			memcpy(search->slot_copy, rec, lay->slot_size);
 			core_unpin(access);
@@ -139,14 +141,14 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 		if (search->keep_points)
 		{
 			visited->point.norm2 = node->norm2;
-			visited->point.data = lay->spans ?
+			visited->point.data = !whole ?
 				memcpy(vk_arena_alloc(&search->arena, node->payload_size), point.data,
 					   node->payload_size) :
 				core_keep(access, search, point.data, node->payload_size);
 			visited->payload_size = node->payload_size;
 		}
 		improved = vk_search_expand(search, rec, visited->nav, ef);
-		if (!lay->spans)
+		if (whole)
 			core_unpin(access);
 		current = Min(improved, current);
 	}
@@ -210,9 +212,10 @@ CORE(load) (CoreAccess *access, VkGraphSearch *search, VkCandidateNode *candidat
 	}
 	candidate->gen = node->gen;
 	candidate->rotated = NULL;
+	candidate->code = NULL;
 	candidate->arena = &search->arena;
 	candidate->point.norm2 = node->norm2;
-	if (lay->spans)
+	if (node->payload_size > (uint32) lay->payload_inline)
 	{
 		uint32		size = node->payload_size;
 
@@ -249,8 +252,7 @@ CORE(connect) (CoreAccess *access, VkGraphSearch *search, VkCandidateNode *from,
 
 	edge.id = to->id;
 	edge.gen = to->gen;
-	vk_edge_encode(space->codes, lay, vk_candidate_rotated(space, from),
-				   vk_candidate_rotated(space, to), &edge.code);
+	vk_candidate_encode(space, from, to, &edge.code);
 
 	for (int attempt = 0; attempt < VK_CONNECT_ATTEMPTS; attempt++)
 	{
@@ -306,8 +308,7 @@ CORE(link_node) (CoreAccess *access, VkGraphSearch *search, VkCandidateNode *sel
 	{
 		VkEdgeCode	code;
 
-		vk_edge_encode(space->codes, lay, self->rotated,
-					   vk_candidate_rotated(space, &chosen[i]), &code);
+		vk_candidate_encode(space, self, &chosen[i], &code);
 		vk_edge_put(lay, search->node_copy, i, chosen[i].id, chosen[i].gen, &code);
 	}
 	self->id = core_write_node(access, search->node_copy, self->point.data, &self->gen);
@@ -326,7 +327,7 @@ static bool
 CORE(insert) (CoreAccess *access, VkGraphSearch *search, uint32 payload_size,
 			  ItemPointer tid, int level, int ef)
 {
-	VkCandidateNode self = {.point = search->query};
+	VkCandidateNode self = {.point = search->query, .arena = &search->arena};
 	VkCandidateNode *chosen[VK_MAX_LEVEL + 1] = {0};
 	int			nchosen[VK_MAX_LEVEL + 1] = {0};
 	VkGraphNode header;

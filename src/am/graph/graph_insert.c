@@ -449,8 +449,7 @@ encode_edges(VkGraph *graph, VkCandidateNode *self, VkCandidateNode *kept, int n
 		if (kept[i].edge >= 0)
 			vk_edge_get(lay, rec, kept[i].edge, &edges[i].code);
 		else
-			vk_edge_encode(space->codes, lay, vk_candidate_rotated(space, self),
-						   vk_candidate_rotated(space, &kept[i]), &edges[i].code);
+			vk_candidate_encode(space, self, &kept[i], &edges[i].code);
 	}
 	memset(rec + lay->code_off, 0, lay->payload_off - lay->code_off);
 	for (int i = 0; i < nkept; i++)
@@ -576,8 +575,7 @@ add_edge_between(VkGraph *graph, VkNodeId from, VkCandidateNode *to,
 		return false;
 	edge.id = to->id;
 	edge.gen = to->gen;
-	vk_edge_encode(space->codes, graph->lay, vk_candidate_rotated(space, &owner),
-				   vk_candidate_rotated(space, to), &edge.code);
+	vk_candidate_encode(space, &owner, to, &edge.code);
 	switch (core_add_edge(graph, from, 0, &edge))
 	{
 		case VK_ADD_DONE:

@@ -96,12 +96,17 @@ layout_planes(VkGraphLayout *lay, int page_bytes)
 static void
 layout_spanning(VkGraphLayout *lay, int edges, int page_bytes)
 {
-	lay->slots_per_page = 1;
-	lay->code_dim = Min(lay->nav_dim, lay->elem == VK_ELEM_SPARSE ? VK_CODE_MAX_DIM : VK_CODE_WANTED_DIM);
+	lay->code_dim = lay->elem == VK_ELEM_SPARSE ? VK_SPARSE_CODE_BITS :
+		Min(lay->nav_dim, VK_CODE_WANTED_DIM);
 	while (edges > VK_EDGE_GROUP && edges_size(edges, lay->code_dim) > page_bytes * 3 / 4)
 		edges -= VK_EDGE_GROUP;
 	lay->max_edges = edges;
-	lay->payload_inline = ROUND_DOWN(page_bytes, 32) - edges_size(edges, lay->code_dim);
+	lay->slots_per_page = 1;
+	if (lay->elem == VK_ELEM_SPARSE &&
+		edges_size(edges, lay->code_dim) + VK_SPARSE_INLINE <= page_bytes / 2)
+		lay->slots_per_page = 2;
+	lay->payload_inline = ROUND_DOWN(page_bytes / lay->slots_per_page, 32) -
+		edges_size(edges, lay->code_dim);
 	lay->spans = true;
 }
 
@@ -117,7 +122,7 @@ vk_graph_layout_init(VkGraphLayout *lay, VkElem elem, VkMetric metric, int dim, 
 	lay->metric = metric;
 	lay->dim = dim;
 	lay->ip = metric == VK_METRIC_IP;
-	lay->nav_dim = elem == VK_ELEM_SPARSE ? VK_SKETCH_DIM :
+	lay->nav_dim = elem == VK_ELEM_SPARSE ? VK_NAV_MIN_DIM :
 		Max(ROUND_UP(dim, 32), VK_NAV_MIN_DIM);
 	edges = Min(edges, VK_GRAPH_MAX_EDGES);
 

@@ -87,8 +87,13 @@ StaticAssertDecl(VK_LINK_HEADER == 16, "link header is 16 bytes");
 #define VK_CODE_PLANES		2
 #define VK_CODE_PLANES_DIM	320
 
-/* sparsevec is hashed to this many dimensions for its codes. */
-#define VK_SKETCH_DIM		1024
+/*
+ * The code of a sparse vector: so many terms of 16 bits of hash and 8 of weight;
+ * and where two slots fit a page, so much of the vector should fit each.
+ */
+#define VK_SPARSE_TERMS		24
+#define VK_SPARSE_CODE_BITS	(VK_SPARSE_TERMS * 24)
+#define VK_SPARSE_INLINE	1024
 
 #define VK_MAX_LEVEL		7
 #define VK_LEVEL_FANOUT		32
@@ -100,7 +105,8 @@ typedef struct VkGraphLayout
 	int			dim;			/* of the type; sparsevec may have any */
 	int			nav_dim;		/* dimension of the rotated vector, multiple
 								 * of 32 */
-	int			code_dim;		/* leading rotated dimensions that codes hold */
+	int			code_dim;		/* leading rotated dimensions that codes hold;
+								 * sparse: bits */
 	int			planes;			/* bits for each of them */
 	int			code_bytes;		/* of one edge */
 	int			max_edges;		/* multiple of VK_EDGE_GROUP */

@@ -18,14 +18,14 @@
 #define VK_GRAPH_SLOTS_KIND		1
 
 #define VK_GRAPH_MAGIC			0x766B6772U /* "vkgr" */
-#define VK_GRAPH_VERSION		1	/* 1: the first */
+#define VK_GRAPH_VERSION		2	/* 1: sketches of sparse vectors */
 
 /* Contents of the head page. */
 typedef struct VkGraphRoot
 {
 	uint32		magic;
 	uint32		version;
-	uint64		seed;			/* of rotation and sketch; random, so it names
+	uint64		seed;			/* of rotation and hashes; random, so it names
 								 * the graph */
 	VkNodeId	entry;			/* VK_NODE_NONE: the graph is empty */
 	int32		level;			/* of entry; -1 if empty */

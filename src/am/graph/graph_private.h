@@ -65,7 +65,7 @@ vk_graph_unpin(VkGraph *graph)
 	vk_page_release(graph->pinned);
 }
 
-/* Navigation by inner product, and sketches of sparse vectors, go without. */
+/* Navigation by inner product, and sparse vectors, go without. */
 static inline bool
 vk_graph_wants_center(const VkGraphLayout *lay)
 {

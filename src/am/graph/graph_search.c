@@ -49,8 +49,13 @@ vk_search_init(VkGraphSearch *search, const VkSpace *space)
 
 	memset(search, 0, sizeof(*search));
 	search->space = space;
-	search->query_rotated = aligned_alloc_64(sizeof(float) * lay->nav_dim);
-	search->table_memory = aligned_alloc_64(lay->code_dim * 4);
+	if (lay->elem == VK_ELEM_SPARSE)
+		vk_sparse_query_init(&search->sparse);
+	else
+	{
+		search->query_rotated = aligned_alloc_64(sizeof(float) * lay->nav_dim);
+		search->table_memory = aligned_alloc_64(lay->code_dim * 4);
+	}
 	search->visited_allocated = VISITED_FIRST;
 	search->visited = palloc(sizeof(VkVisited) * search->visited_allocated);
 	search->seen_allocated = 0;
@@ -69,6 +74,11 @@ vk_search_set(VkGraphSearch *search, const VkPoint *query)
 {
 	search->query = *query;
 	vk_arena_reset(&search->arena);
+	if (search->space->lay.elem == VK_ELEM_SPARSE)
+	{
+		vk_sparse_query_set(&search->sparse, search->space, query);
+		return;
+	}
 	vk_space_rotate(search->space, query, search->query_rotated);
 	vk_code_table_build(search->space->codes, &search->table, search->query_rotated,
 						search->space->lay.code_dim, search->space->lay.planes,
@@ -149,6 +159,8 @@ vk_search_begin(VkGraphSearch *search, int ef)
 	}
 	search->nbeam = 0;
 	search->nvisited = 0;
+	if (search->space->lay.elem == VK_ELEM_SPARSE)
+		vk_sparse_begin(&search->sparse, ef);
 }
 
 void
@@ -195,6 +207,8 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 	const VkNodeId *ids = VK_EDGE_IDS(lay, rec);
 	int			first = INT_MAX;
 
+	if (lay->elem == VK_ELEM_SPARSE)
+		return vk_sparse_expand(search, rec, ef);
 	for (int start = 0; start < node->nedges; start += VK_EDGE_GROUP)
 	{
 		float		est[VK_EDGE_GROUP];
@@ -358,6 +372,7 @@ vk_search_nearest(VkGraphSearch *search, int wanted)
 		candidate->edge = -1;
 		candidate->point = visited->point;
 		candidate->rotated = NULL;
+		candidate->code = NULL;
 		candidate->arena = &search->arena;
 	}
 	return count;
@@ -402,8 +417,8 @@ vk_edges_keep(const VkGraphLayout *lay, char *rec, const VkCandidateNode *kept, 
 	node->nedges = nkept;
 }
 
-const float *
-vk_candidate_rotated(const VkSpace *space, VkCandidateNode *candidate)
+static const float *
+candidate_rotated(const VkSpace *space, VkCandidateNode *candidate)
 {
 	if (candidate->rotated == NULL)
 	{
@@ -411,6 +426,25 @@ vk_candidate_rotated(const VkSpace *space, VkCandidateNode *candidate)
 		vk_space_rotate(space, &candidate->point, candidate->rotated);
 	}
 	return candidate->rotated;
+}
+
+void
+vk_candidate_encode(const VkSpace *space, VkCandidateNode *from, VkCandidateNode *to,
+					VkEdgeCode *code)
+{
+	if (space->lay.elem != VK_ELEM_SPARSE)
+	{
+		const float *owner = candidate_rotated(space, from);
+
+		vk_edge_encode(space->codes, &space->lay, owner, candidate_rotated(space, to), code);
+		return;
+	}
+	if (to->code == NULL)
+	{
+		to->code = vk_arena_alloc(to->arena, sizeof(VkEdgeCode));
+		vk_sparse_encode(space, &to->point, to->code);
+	}
+	*code = *to->code;
 }
 
 int

@@ -11,7 +11,7 @@
 #ifndef VK_GRAPH_SEARCH_H
 #define VK_GRAPH_SEARCH_H
 
-#include "am/graph/graph_space.h"
+#include "am/graph/graph_sparse.h"
 
 /* The beam on the way down, the place of the node one came from included. */
 #define VK_EF_DESCEND		2
@@ -65,7 +65,8 @@ typedef struct VkCandidateNode
 	uint8		gen;
 	int			edge;			/* its edge in the slot being pruned, or -1 */
 	VkPoint		point;
-	float	   *rotated;		/* NULL until needed */
+	float	   *rotated;		/* NULL until needed; dense */
+	VkEdgeCode *code;			/* NULL until needed; sparse */
 	struct VkArena *arena;
 } VkCandidateNode;
 
@@ -93,6 +94,7 @@ typedef struct VkGraphSearch
 	float	   *query_rotated;
 	VkCodeTable table;
 	uint8	   *table_memory;
+	VkSparseQuery sparse;		/* in place of the three above */
 	bool		want_rank;
 	bool		keep_points;
 
@@ -161,7 +163,9 @@ extern int	vk_prune(const VkSpace *space, VkCandidateNode *candidates, int ncand
 extern void vk_edges_keep(const VkGraphLayout *lay, char *rec, const VkCandidateNode *kept,
 						  int nkept, const VkNewEdge *new_edge);
 
-extern const float *vk_candidate_rotated(const VkSpace *space, VkCandidateNode *candidate);
+/* The code of an edge between two candidates. */
+extern void vk_candidate_encode(const VkSpace *space, VkCandidateNode *from,
+								VkCandidateNode *to, VkEdgeCode *code);
 
 /* A level for a new node: 0, or more with falling probability. */
 extern int	vk_random_level(uint64 random);

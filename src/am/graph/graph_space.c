@@ -5,10 +5,9 @@
  *
  * l2 and l1 are navigated by squared l2; cosine by squared l2 of unit vectors,
  * which is twice the cosine distance; ip by the negative inner product, for
- * a graph built by l2 answers it badly.  Sparse vectors are hashed to a dense
- * sketch for the codes only: every distance that is not an estimate is that of
- * the sparse vectors.  Jaccard is navigated by the cosine of the sets, which
- * orders nearly alike.
+ * a graph built by l2 answers it badly.  Jaccard is navigated by the cosine of
+ * the sets, which orders nearly alike.  Sparse vectors are not rotated:
+ * graph_sparse.c makes their codes.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,9 +25,6 @@
  * only 1 works.
  */
 #define PRUNE_ALPHA		1.0f
-
-/* Each sparse element goes to this many places of the sketch. */
-#define SKETCH_HASHES	2
 
 void
 vk_space_init(VkSpace *space, const VkGraphLayout *lay, uint64 seed)
@@ -106,50 +102,12 @@ vk_space_store(const VkSpace *space, const struct varlena *value, char *data)
 		memcpy(data, ((const VkVector *) value)->x, vk_graph_dense_size(&space->lay));
 }
 
-/* splitmix64 finaliser */
-static uint64
-mix(uint64 z)
-{
-	z = (z ^ (z >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
-
-static void
-expand_sparse(const VkSpace *space, const VkPoint *point, float *out)
-{
-	VkSparse	sparse = vk_point_sparse(point);
-	float		scale = (float) sqrt(1.0 / SKETCH_HASHES);
-	bool		sets = space->lay.metric == VK_METRIC_JACCARD;
-
-	memset(out, 0, sizeof(float) * space->lay.nav_dim);
-	if (sets && sparse.nnz > 0)
-		scale /= sqrtf((float) sparse.nnz);
-	else if (space->lay.metric == VK_METRIC_COSINE && point->norm2 > 0)
-		scale /= (float) sqrt(point->norm2);
-	for (int i = 0; i < sparse.nnz; i++)
-	{
-		uint64		hash = mix(space->seed + (uint64) sparse.indices[i] * UINT64CONST(0x9E3779B97F4A7C15));
-		float		value = sets ? scale : scale * sparse.values[i];
-
-		for (int h = 0; h < SKETCH_HASHES; h++)
-		{
-			out[hash % VK_SKETCH_DIM] += hash & 0x80000000 ? -value : value;
-			hash >>= 32;
-		}
-	}
-}
-
 void
 vk_space_expand(const VkSpace *space, const VkPoint *point, float *out)
 {
 	int			dim = space->lay.dim;
 
-	if (space->lay.elem == VK_ELEM_SPARSE)
-	{
-		expand_sparse(space, point, out);
-		return;
-	}
+	Assert(space->lay.elem != VK_ELEM_SPARSE);
 	if (space->lay.elem == VK_ELEM_FLOAT4)
 		memcpy(out, point->data, sizeof(float) * dim);
 	else

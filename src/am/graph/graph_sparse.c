@@ -1,0 +1,306 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_sparse.c
+ *	  Codes of sparse vectors: their largest terms.
+ *
+ * With n' the terms of a code, the estimate of an inner product is
+ *
+ *	<q, n> is about <q, n'> |n|^2 / <n, n'>
+ *
+ * which is exact for q = n and takes the terms left out to be as alike as
+ * those kept; without this factor long vectors seem far.  README.md tells what
+ * else was measured.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <math.h>
+
+#include "am/graph/graph_search.h"
+
+/* Weights of a query are integers up to this: sums of products fit 32 bits. */
+#define WEIGHT_MAX		32767
+#define CODE_WEIGHT_MAX	127
+
+StaticAssertDecl((int64) VK_SPARSE_TERMS * WEIGHT_MAX * CODE_WEIGHT_MAX < PG_INT32_MAX,
+				 "sums of a code's terms fit 32 bits");
+
+#define VK_SPARSE_HASHES	65536
+
+/* How many nodes a visited one shows for the first time; the table grows. */
+#define LOOKED_PER_EF	16
+
+/* The upper half is the hash of a code, all of it decides between equal weights. */
+static inline uint32
+hash_index(const VkSpace *space, int32 index)
+{
+	uint64		z = space->seed + (uint64) index * UINT64CONST(0x9E3779B97F4A7C15);
+
+	z = (z ^ (z >> 30)) * UINT64CONST(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64CONST(0x94D049BB133111EB);
+	return (uint32) (z >> 32);
+}
+
+/* What makes a vector the one that is navigated by: unit vectors, sets. */
+static float
+nav_scale(const VkSpace *space, const VkPoint *point, int nnz)
+{
+	switch (space->lay.metric)
+	{
+		case VK_METRIC_JACCARD:
+			return nnz > 0 ? 1 / sqrtf((float) nnz) : 0;
+		case VK_METRIC_COSINE:
+			return point->norm2 > 0 ? (float) (1 / sqrt(point->norm2)) : 0;
+		default:
+			return 1;
+	}
+}
+
+static float
+nav_value(const VkSpace *space, const VkSparse *sparse, int i, float scale)
+{
+	return space->lay.metric == VK_METRIC_JACCARD ? scale : sparse->values[i] * scale;
+}
+
+/* Squared norm of what is navigated by. */
+static float
+nav_norm2(const VkSpace *space, const VkPoint *point, int nnz)
+{
+	if (space->lay.metric == VK_METRIC_JACCARD || space->lay.metric == VK_METRIC_COSINE)
+		return nnz > 0 && point->norm2 > 0 ? 1 : 0;
+	return (float) point->norm2;
+}
+
+void
+vk_sparse_query_init(VkSparseQuery *query)
+{
+	memset(query, 0, sizeof(*query));
+	query->weights = palloc0(sizeof(int16) * VK_SPARSE_HASHES);
+}
+
+static inline int32
+query_weight(float value, float per_unit)
+{
+	return (int32) rintf(value * per_unit);
+}
+
+void
+vk_sparse_query_set(VkSparseQuery *query, const VkSpace *space, const VkPoint *point)
+{
+	VkSparse	sparse = vk_point_sparse(point);
+	float		scale = nav_scale(space, point, sparse.nnz);
+	float		largest = 0;
+	float		per_unit;
+
+	for (int i = 0; i < query->nused; i++)
+		query->weights[query->used[i]] = 0;
+	query->nused = 0;
+	if (sparse.nnz > query->used_allocated)
+	{
+		if (query->used != NULL)
+			pfree(query->used);
+		query->used_allocated = Max(sparse.nnz, 256);
+		query->used = palloc(sizeof(uint16) * query->used_allocated);
+	}
+	for (int i = 0; i < sparse.nnz; i++)
+		largest = Max(largest, fabsf(nav_value(space, &sparse, i, scale)));
+	/* Also false for NaN: then there is nothing to navigate by. */
+	per_unit = largest > 1e-30f && largest < 1e30f ? WEIGHT_MAX / largest : 0;
+	query->unit = per_unit > 0 ? 1 / per_unit : 0;
+	query->base = space->lay.ip ? 0 : nav_norm2(space, point, sparse.nnz);
+	if (per_unit == 0)
+		return;
+	for (int i = 0; i < sparse.nnz; i++)
+	{
+		uint16		place = hash_index(space, sparse.indices[i]) >> 16;
+		int32		weight = query->weights[place] +
+			query_weight(nav_value(space, &sparse, i, scale), per_unit);
+
+		query->weights[place] = (int16) Max(Min(weight, WEIGHT_MAX), -WEIGHT_MAX);
+		query->used[query->nused++] = place;
+	}
+}
+
+typedef struct Term
+{
+	uint64		key;			/* weight, then hash: larger ones are kept */
+	int			at;
+} Term;
+
+/* The largest terms, descending; returns how many. */
+static int
+choose_terms(const VkSpace *space, const VkSparse *sparse, float scale, Term *terms)
+{
+	int			nterms = 0;
+
+	for (int i = 0; i < sparse->nnz; i++)
+	{
+		float		weight = fabsf(nav_value(space, sparse, i, scale));
+		uint32		bits;
+		uint64		key;
+		int			at;
+
+		memcpy(&bits, &weight, sizeof(bits));
+		key = (uint64) bits << 32 | hash_index(space, sparse->indices[i]);
+		if (nterms == VK_SPARSE_TERMS && terms[nterms - 1].key >= key)
+			continue;
+		if (nterms < VK_SPARSE_TERMS)
+			nterms++;
+		for (at = nterms - 1; at > 0 && terms[at - 1].key < key; at--)
+			terms[at] = terms[at - 1];
+		terms[at].key = key;
+		terms[at].at = i;
+	}
+	return nterms;
+}
+
+void
+vk_sparse_encode(const VkSpace *space, const VkPoint *point, VkEdgeCode *code)
+{
+	VkSparse	sparse = vk_point_sparse(point);
+	float		scale = nav_scale(space, point, sparse.nnz);
+	float		norm2 = nav_norm2(space, point, sparse.nnz);
+	Term		terms[VK_SPARSE_TERMS];
+	int			nterms = choose_terms(space, &sparse, scale, terms);
+	uint16	   *hashes = (uint16 *) code->bits;
+	int8	   *weights = (int8 *) (hashes + VK_SPARSE_TERMS);
+	float		largest = nterms > 0 ? fabsf(nav_value(space, &sparse, terms[0].at, scale)) : 0;
+	float		product = 0;
+	float		ratio;
+
+	memset(code, 0, sizeof(*code));
+	if (!(largest > 1e-30f && largest < 1e30f))
+		return;
+	for (int i = 0; i < nterms; i++)
+	{
+		float		value = nav_value(space, &sparse, terms[i].at, scale);
+		int			weight = (int) rintf(value * (CODE_WEIGHT_MAX / largest));
+
+		hashes[i] = (uint32) terms[i].key >> 16;
+		weights[i] = weight;
+		product += weight * value;
+	}
+	ratio = product > 0 ? norm2 / product : 0;
+	code->bias = space->lay.ip ? 0 : norm2;
+	code->scale = space->lay.ip ? ratio : 2 * ratio;
+	/* Vectors beyond the range of float: an edge that is always worth a look. */
+	if (!isfinite(code->bias) || !isfinite(code->scale))
+		code->bias = code->scale = 0;
+}
+
+void
+vk_sparse_begin(VkSparseQuery *query, int ef)
+{
+	uint32		wanted = 256;
+
+	while (wanted < (uint32) ef * LOOKED_PER_EF)
+		wanted *= 2;
+	if (wanted > query->looked_allocated)
+	{
+		if (query->looked != NULL)
+			pfree(query->looked);
+		query->looked = palloc(sizeof(uint32) * wanted);
+		query->looked_allocated = wanted;
+	}
+	query->looked_mask = wanted - 1;
+	query->looked_count = 0;
+	memset(query->looked, 0, sizeof(uint32) * wanted);
+}
+
+static void
+grow_looked(VkSparseQuery *query)
+{
+	uint32	   *old = query->looked;
+	uint32		old_size = query->looked_mask + 1;
+
+	query->looked_allocated = old_size * 2;
+	query->looked_mask = query->looked_allocated - 1;
+	query->looked = palloc0(sizeof(uint32) * query->looked_allocated);
+	for (uint32 i = 0; i < old_size; i++)
+	{
+		uint32		at;
+
+		if (old[i] == 0)
+			continue;
+		at = vk_seen_hash(old[i] - 1);
+		while (query->looked[at & query->looked_mask] != 0)
+			at++;
+		query->looked[at & query->looked_mask] = old[i];
+	}
+	pfree(old);
+}
+
+/* False if the node has been looked at before. */
+static inline bool
+look_at(VkSparseQuery *query, VkNodeId id)
+{
+	for (uint32 at = vk_seen_hash(id);; at++)
+	{
+		uint32	   *slot = &query->looked[at & query->looked_mask];
+
+		if (*slot == id + 1)
+			return false;
+		if (*slot == 0)
+		{
+			*slot = id + 1;
+			if (unlikely(++query->looked_count * 2 > query->looked_mask))
+				grow_looked(query);
+			return true;
+		}
+	}
+}
+
+/* The sum of products of the code of one edge with the query. */
+static inline int32
+sum_terms(const int16 *weights, const char *code)
+{
+	int32		sum = 0;
+
+	for (int i = 0; i < VK_SPARSE_TERMS; i += 4)
+	{
+		const uint16 *first = (const uint16 *) (code + i / 2 * VK_CODE_STRIDE);
+		const uint16 *second = (const uint16 *) (code + (i / 2 + 1) * VK_CODE_STRIDE);
+		const int8 *factors = (const int8 *) (code + (VK_SPARSE_TERMS / 2 + i / 4) * VK_CODE_STRIDE);
+
+		sum += weights[first[0]] * factors[0] + weights[first[1]] * factors[1] +
+			weights[second[0]] * factors[2] + weights[second[1]] * factors[3];
+	}
+	return sum;
+}
+
+/*
+ * Puts the neighbours of the slot not looked at before into the beam whose
+ * estimates are good enough; returns the first place that changed, INT_MAX if none.
+ */
+int
+vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
+{
+	VkSparseQuery *query = &search->sparse;
+	const VkGraphLayout *lay = &search->space->lay;
+	const VkNodeId *ids = VK_EDGE_IDS(lay, rec);
+	const float *bias = VK_EDGE_BIAS(lay, rec);
+	const float *scale = VK_EDGE_SCALE(lay, rec);
+	int			nedges = ((const VkGraphNode *) rec)->nedges;
+	int			first = INT_MAX;
+
+	for (int e = 0; e < nedges; e++)
+	{
+		float		estimate;
+		VkBeamEntry entry;
+		int			place;
+
+		if (ids[e] >= VK_NODE_LIMIT || !look_at(query, ids[e]))
+			continue;
+		estimate = query->base + bias[e] - scale[e] * query->unit *
+			(float) sum_terms(query->weights, rec + vk_edge_code_offset(lay, e));
+		entry = vk_beam_entry(ids[e], estimate);
+		if (search->nbeam == ef && entry > search->beam[ef - 1])
+			continue;
+		place = vk_beam_place(search, entry);
+		vk_beam_insert(search, entry, place, ef);
+		first = Min(first, place);
+	}
+	return first;
+}
