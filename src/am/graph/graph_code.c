@@ -24,6 +24,10 @@ vk_graph_kernels(void)
 	if (strcmp(vk_kernels->name, vk_graph_kernels_avx2.name) == 0)
 		return &vk_graph_kernels_avx2;
 #endif
+#ifdef __aarch64__
+	if (strcmp(vk_kernels->name, vk_graph_kernels_neon.name) == 0)
+		return &vk_graph_kernels_neon;
+#endif
 	return &vk_graph_kernels_portable;
 }
 

@@ -75,6 +75,9 @@ extern const VkGraphKernels vk_graph_kernels_portable;
 extern const VkGraphKernels vk_graph_kernels_avx2;
 extern const VkGraphKernels vk_graph_kernels_avx512;
 #endif
+#ifdef __aarch64__
+extern const VkGraphKernels vk_graph_kernels_neon;
+#endif
 
 /* The kernels that go with vk_kernels, that is, with vektonn.kernel. */
 extern const VkGraphKernels *vk_graph_kernels(void);
