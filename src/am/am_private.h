@@ -266,6 +266,10 @@ extern void vk_planner_init(void);
 /* am_explain.c */
 extern void vk_explain_init(void);
 
+/* am_heap.c */
+extern void vk_heap_learn(IndexScanDesc desc);
+extern void vk_heap_prefetch(IndexScanDesc desc, const VkCandidate *rows, int64 count);
+
 /* am_scan.c */
 extern const VkScanStats *vk_scan_totals(IndexScanDesc desc);
 

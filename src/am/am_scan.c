@@ -260,8 +260,9 @@ vk_scan_totals(IndexScanDesc desc)
 }
 
 static void
-make_pass(ScanState *state)
+make_pass(IndexScanDesc desc)
 {
+	ScanState  *state = desc->opaque;
 	VkScan	   *scan = &state->scan;
 	bool		approximate = state->index->store->approximate;
 	const VkCandidate *cursor = NULL;
@@ -299,6 +300,8 @@ make_pass(ScanState *state)
 	state->final = scan->last_pass || (!approximate && state->topk.count < k);
 	vk_topk_finish(&state->topk);
 	state->next = 0;
+	if (state->topk.sort == NULL)
+		vk_heap_prefetch(desc, state->topk.items, state->topk.count);
 	MemoryContextSwitchTo(old);
 }
 
@@ -345,13 +348,15 @@ vk_get_tuple(IndexScanDesc desc, ScanDirection direction)
 			elog(ERROR, "non-MVCC snapshots are not supported with index \"%s\"",
 				 RelationGetRelationName(desc->indexRelation));
 		pgstat_count_index_scan(desc->indexRelation);
-		make_pass(state);
+		make_pass(desc);
 	}
+	else
+		vk_heap_learn(desc);
 	while (!next_of_pass(state, &candidate))
 	{
 		if (state->final)
 			return false;
-		make_pass(state);
+		make_pass(desc);
 	}
 	state->last = candidate;
 	state->returned++;
@@ -369,7 +374,7 @@ vk_get_bitmap(IndexScanDesc desc, TIDBitmap *bitmap)
 	int64		count = 0;
 
 	pgstat_count_index_scan(desc->indexRelation);
-	make_pass(state);
+	make_pass(desc);
 	while (next_of_pass(state, &candidate))
 	{
 		ItemPointerData tid;
