@@ -234,6 +234,13 @@ vk_page_hint(VkIndex *index, BlockNumber block)
 	return (const char *) BufferGetPage(recent->buffer);
 }
 
+/* Where the page was last will be asked for. */
+void
+vk_page_hint_soon(VkIndex *index, BlockNumber block)
+{
+	__builtin_prefetch(recent_slot(index, block));
+}
+
 /*
  * Has the CPU fetch length bytes of a page into its cache, as above; offset is
  * from the start of the page.  Asks for some lines only: the CPU notices, and

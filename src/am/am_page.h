@@ -78,6 +78,7 @@ extern Buffer vk_page_read_any(VkIndex *index, BlockNumber block, int lock);
 extern void vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length);
 extern const char *vk_page_hint(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch(VkIndex *index, BlockNumber block);
+extern void vk_page_hint_soon(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset,
 									int length);
 extern void vk_page_unlock(Buffer buffer);	/* keeps the pin */

@@ -12,7 +12,8 @@
  *	core_pin(access, id)				the slot, shared-locked, or NULL if it is
  *										no longer a slot of this graph
  *	core_unpin(access)					of the one slot that is pinned
- *	core_prefetch(access, id)			a hint
+ *	core_prefetch(access, id)			it will be pinned soon
+ *	core_hint(access, id)				it may be prefetched later
  *	core_keep(access, search, data, size)	a pointer that stays valid: data or a copy
  *
  * (for CORE_GATHER_ONLY pin and unpin are enough) and, to get insertion as well, CORE_INSERT and
@@ -150,6 +151,8 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 		improved = vk_search_expand(search, rec, visited->nav, ef);
 		if (whole)
 			core_unpin(access);
+		for (int i = 0; i < search->nfresh; i++)
+			core_hint(access, search->fresh[i]);
 		current = Min(improved, current);
 	}
 	return search->nvisited;

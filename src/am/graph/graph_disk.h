@@ -46,6 +46,12 @@ core_prefetch(CoreAccess *graph, VkNodeId id)
 							lay->slot_size);
 }
 
+static inline void
+core_hint(CoreAccess *graph, VkNodeId id)
+{
+	vk_page_hint_soon(graph->index, id / graph->lay->slots_per_page);
+}
+
 static inline const char *
 core_keep(CoreAccess *graph, VkGraphSearch *search, const char *data, uint32 size)
 {

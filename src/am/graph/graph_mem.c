@@ -70,6 +70,11 @@ core_prefetch(CoreAccess *graph, VkNodeId id)
 		__builtin_prefetch(slot + line);
 }
 
+static inline void
+core_hint(CoreAccess *graph, VkNodeId id)
+{
+}
+
 static inline const char *
 core_keep(CoreAccess *graph, VkGraphSearch *search, const char *data, uint32 size)
 {

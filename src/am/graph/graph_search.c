@@ -207,6 +207,7 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 	const VkNodeId *ids = VK_EDGE_IDS(lay, rec);
 	int			first = INT_MAX;
 
+	search->nfresh = 0;
 	if (lay->elem == VK_ELEM_SPARSE)
 		return vk_sparse_expand(search, rec, ef);
 	for (int start = 0; start < node->nedges; start += VK_EDGE_GROUP)
@@ -236,14 +237,7 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 			nfresh += (id < VK_NODE_LIMIT) & !vk_search_seen(search, id);
 		}
 		for (int i = 0; i < nfresh; i++)
-		{
-			int			place = vk_beam_place(search, fresh[i]);
-
-			if (place == ef)
-				continue;
-			vk_beam_insert(search, fresh[i], place, ef);
-			first = Min(first, place);
-		}
+			vk_beam_offer(search, fresh[i], ef, &first);
 	}
 	return first;
 }

@@ -109,6 +109,8 @@ typedef struct VkGraphSearch
 	VkVisited  *visited;
 	int			nvisited;
 	int			visited_allocated;
+	VkNodeId	fresh[VK_GRAPH_MAX_EDGES];	/* put into the beam last */
+	int			nfresh;
 	uint32		payload_max;	/* larger ones are damage */
 
 	char	   *slot_copy;		/* of spanning slots while they are searched */
@@ -274,6 +276,19 @@ vk_beam_insert(VkGraphSearch *search, VkBeamEntry entry, int place, int ef)
 	memmove(&beam[place + 1], &beam[place], sizeof(VkBeamEntry) * (search->nbeam - place));
 	beam[place] = entry;
 	search->nbeam += search->nbeam < ef;
+}
+
+/* A neighbour that may be among the ef nearest; *first: the least place taken. */
+static inline void
+vk_beam_offer(VkGraphSearch *search, VkBeamEntry entry, int ef, int *first)
+{
+	int			place = vk_beam_place(search, entry);
+
+	if (place == ef)
+		return;
+	vk_beam_insert(search, entry, place, ef);
+	search->fresh[search->nfresh++] = (uint32) entry >> 1;
+	*first = Min(*first, place);
 }
 
 /*

@@ -289,7 +289,6 @@ vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
 	{
 		float		estimate;
 		VkBeamEntry entry;
-		int			place;
 
 		if (ids[e] >= VK_NODE_LIMIT || !look_at(query, ids[e]))
 			continue;
@@ -298,9 +297,7 @@ vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
 		entry = vk_beam_entry(ids[e], estimate);
 		if (search->nbeam == ef && entry > search->beam[ef - 1])
 			continue;
-		place = vk_beam_place(search, entry);
-		vk_beam_insert(search, entry, place, ef);
-		first = Min(first, place);
+		vk_beam_offer(search, entry, ef, &first);
 	}
 	return first;
 }
