@@ -66,7 +66,7 @@ core_prefetch(CoreAccess *graph, VkNodeId id)
 {
 	const char *slot = vk_mem_slot(graph, id);
 
-	for (int line = 0; line < 1024; line += 64)
+	for (int line = 0; line < graph->space->lay.slot_size; line += 64)
 		__builtin_prefetch(slot + line);
 }
 
