@@ -12,6 +12,7 @@ AS $$
 DECLARE
 	col record;
 	tuples float8;
+	bytes float8;
 BEGIN
 	SELECT a.attname, a.atttypmod, t.typname INTO col
 	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -26,9 +27,11 @@ BEGIN
 			USING ERRCODE = 'undefined_column';
 	END IF;
 	SELECT CASE WHEN reltuples >= 0 THEN reltuples ELSE 0 END INTO tuples FROM pg_class WHERE oid = "table";
-	RETURN (tuples * vektonn.graph_row_bytes(
+	bytes := tuples * vektonn.graph_row_bytes(
 		CASE col.typname WHEN 'vector' THEN 0 WHEN 'halfvec' THEN 1 ELSE 2 END,
-		greatest(col.atttypmod, 1), m))::bigint;
+		greatest(col.atttypmod, 1), m);
+	-- an eighth of the memory, and not more than 16 MB, is for rows that wait to be inserted
+	RETURN (bytes + least(bytes / 7, 16777216))::bigint;
 END $$;
 COMMENT ON FUNCTION vektonn.build_memory(regclass, name, integer) IS
 	'maintenance_work_mem with which CREATE INDEX ... WITH (algorithm = hnsw) stays in memory, for the rows ANALYZE counted';

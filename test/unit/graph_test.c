@@ -4,7 +4,7 @@
  *	  Graph kernels against the portable ones, and graphs in memory against
  *	  brute force.
  *
- * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_kernel_neon.o src/am/graph/graph_space.o src/am/graph/graph_sparse.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
+ * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_kernel_neon.o src/am/graph/graph_space.o src/am/graph/graph_sparse.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/am/graph/graph_batch.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
  *
  *-------------------------------------------------------------------------
  */
@@ -13,10 +13,12 @@
 #include <math.h>
 #include <time.h>
 
+#include "am/graph/graph_batch.h"
 #include "am/graph/graph_mem.h"
 #include "am/graph/graph_page.h"
 #include "distance/kernel.h"
 #include "types/elem.h"
+#include "types/types.h"
 
 static int	failures = 0;
 static uint64 state = 42;
@@ -343,6 +345,64 @@ test_recall(VkElem elem, VkMetric metric, int dim, int count, DataShape shape, i
 	return recall;
 }
 
+static double
+mean_step(const VkGraphBatch *batch)
+{
+	double		sum = 0;
+
+	for (int i = 1; i < batch->nrows; i++)
+		sum += batch->space->dense.l2_squared(batch->rows[i - 1]->data, batch->rows[i]->data,
+											  batch->space->lay.dim);
+	return sum / (batch->nrows - 1);
+}
+
+/* A batch takes rows until it is full; sorted, it has each of them, and each near the one before. */
+static void
+test_batch(int count, Size bytes, DataShape shape)
+{
+	VkGraphLayout lay;
+	VkSpace    *space = palloc(sizeof(VkSpace));
+	VkGraphBatch *batch = palloc(sizeof(VkGraphBatch));
+	VkVector   *value = palloc0(sizeof(VkVector) + 128 * sizeof(float));
+	char	  **all = palloc(sizeof(char *) * count);
+	uint32	   *sizes = palloc(sizeof(uint32) * count);
+	int		   *times = palloc0(sizeof(int) * count);
+	double		before;
+
+	vk_graph_layout_init(&lay, VK_ELEM_FLOAT4, VK_METRIC_L2, 128, 16, VK_GRAPH_PAGE_BYTES);
+	vk_space_init(space, &lay, 5);
+	vk_batch_init(batch, space, bytes);
+	make_points(space, count, shape, sizes, all);
+	for (int i = 0; i < count; i++)
+	{
+		ItemPointerData tid;
+
+		ItemPointerSet(&tid, i / 100, i % 100 + 1);
+		value->dim = 128;
+		memcpy(value->x, all[i], sizes[i]);
+		if (!vk_batch_add(batch, &tid, (struct varlena *) value))
+			break;
+	}
+	CHECK(batch->nrows == Min(Min(count, VK_BATCH_ROWS),
+							  (int) (bytes / MAXALIGN(offsetof(VkBatchRow, data) + sizes[0]))),
+		  "%d rows of %d in %zu bytes", batch->nrows, count, bytes);
+	before = mean_step(batch);
+	vk_batch_sort(batch);
+	CHECK(mean_step(batch) < before * 0.8, "%d rows: steps of %.1f, before %.1f", batch->nrows,
+		  mean_step(batch), before);
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		VkBatchRow *row = batch->rows[i];
+		int			number = ItemPointerGetBlockNumberNoCheck(&row->tid) * 100 +
+		ItemPointerGetOffsetNumberNoCheck(&row->tid) - 1;
+
+		times[number]++;
+		CHECK(memcmp(row->data, all[number], sizes[number]) == 0, "row %d", number);
+	}
+	for (int i = 0; i < batch->nrows; i++)
+		CHECK(times[i] == 1, "row %d comes %d times", i, times[i]);
+}
+
 int
 main(void)
 {
@@ -381,6 +441,10 @@ main(void)
 	test_recall(VK_ELEM_FLOAT4, VK_METRIC_IP, 100, 2000, DATA_SKEWED, 80, 0.9);
 	for (int i = 0; i < (int) lengthof(dims); i++)
 		test_recall(VK_ELEM_FLOAT4, VK_METRIC_L2, dims[i], dims[i] > 1000 ? 200 : 800, DATA_NORMAL, 40, 0.95);
+	test_batch(20, 1024 * 1024, DATA_CLUSTERED);
+	test_batch(2000, 1024 * 1024, DATA_CLUSTERED);
+	test_batch(5000, 16 * 1024 * 1024, DATA_CLUSTERED);
+	test_batch(5000, 16 * 1024 * 1024, DATA_NORMAL);
 	printf("graph_test: %s\n", failures ? "FAILED" : "ok");
 	return failures != 0;
 }

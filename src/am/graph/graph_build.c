@@ -8,7 +8,9 @@
  * then on rows are inserted as into any graph, only without WAL: this costs
  * buffer accesses instead of pointers, not another order of magnitude.
  *
- * The first rows wait until there are enough to know the center.
+ * Rows are inserted in batches, in an order of their own; see graph_batch.h.
+ * The first ones, whose mean is the center, come as they are: from all over
+ * the data, they are what later ones are linked to.
  *
  * Several processes work on a graph in shared memory, a segment no larger than
  * maintenance_work_mem, made before the first worker is started: should there be
@@ -30,12 +32,17 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
+#include "am/graph/graph_batch.h"
 #include "am/graph/graph_mem.h"
 #include "am/graph/graph_private.h"
 #include "util/subtransaction.h"
 
 /* The center is the mean of so many rows. */
 #define CENTER_ROWS		1000
+
+/* Batches of all processes: at most this share of the memory, and so much each. */
+#define BATCH_SHARE		8
+#define BATCH_BYTES		((Size) 16 * 1024 * 1024)
 
 /* Room in shared memory over what the number of rows is estimated to need. */
 #define SHARED_SLACK	1.25
@@ -57,6 +64,7 @@ typedef struct SharedBuild
 	int			nprocesses;		/* at most */
 	Size		graph_offset;	/* from here */
 	Size		graph_size;
+	Size		batch_size;		/* of each process */
 	bool		centered;
 	slock_t		mutex;			/* protects the following */
 	BuildPhase	phase;
@@ -80,13 +88,8 @@ typedef struct VkGraphBuild
 	SharedBuild *shared;		/* NULL: one process */
 	dsm_segment *segment;
 
-	/* rows that wait for the center */
-	int			nwaiting;
-	ItemPointerData waiting_tids[CENTER_ROWS];
-	char	   *waiting[CENTER_ROWS];
-	uint32		waiting_size[CENTER_ROWS];
-	Size		waiting_bytes;
-	bool		started;
+	VkGraphBatch batch;			/* rows that wait */
+	bool		started;		/* the center is known */
 } VkGraphBuild;
 
 static VkGraphBuild *
@@ -111,6 +114,13 @@ make_build(VkIndex *index, uint32 split_id, uint64 seed)
 	return build;
 }
 
+/* Memory of a process for rows that wait. */
+static Size
+batch_size(Size memory, int nprocesses)
+{
+	return Min(memory / BATCH_SHARE / nprocesses, BATCH_BYTES);
+}
+
 void *
 vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb)
 {
@@ -118,6 +128,8 @@ vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
 	build->memory = (Size) maintenance_work_mem_kb * 1024;
+	vk_batch_init(&build->batch, &build->space, batch_size(build->memory, 1));
+	build->memory -= build->batch.size;
 	vk_mem_init(&build->graph, &build->space);
 	MemoryContextSwitchTo(old);
 	return build;
@@ -387,7 +399,7 @@ add_point(VkGraphBuild *build, ItemPointer tid, const char *data, uint32 size)
  * again from the index.
  */
 static void
-pack_mean(const VkSpace *space, char **points, int npoints, char *packed)
+pack_mean(const VkSpace *space, const char **points, int npoints, char *packed)
 {
 	const VkGraphLayout *lay = &space->lay;
 	float	   *mean = palloc0(sizeof(float) * lay->nav_dim);
@@ -406,57 +418,64 @@ pack_mean(const VkSpace *space, char **points, int npoints, char *packed)
 	pfree(mean);
 }
 
-/* The rows that waited determine the center, then come first. */
+/* The first rows determine the center. */
 static void
 start(VkGraphBuild *build)
 {
 	VkSpace    *space = &build->space;
 	const VkGraphLayout *lay = &space->lay;
+	const char *points[CENTER_ROWS];
+	char	   *packed;
+	int			npoints = Min(build->batch.nrows, CENTER_ROWS);
 
 	build->started = true;
-	if (vk_graph_wants_center(lay) && build->nwaiting > 0)
-	{
-		char	   *packed = MemoryContextAlloc(build->context, vk_graph_dense_size(lay));
+	if (!vk_graph_wants_center(lay) || npoints == 0)
+		return;
+	for (int i = 0; i < npoints; i++)
+		points[i] = build->batch.rows[i]->data;
+	packed = MemoryContextAlloc(build->context, vk_graph_dense_size(lay));
+	pack_mean(space, points, npoints, packed);
+	vk_space_set_center(space, packed);
+}
 
-		pack_mean(space, build->waiting, build->nwaiting, packed);
-		vk_space_set_center(space, packed);
-	}
-	for (int i = 0; i < build->nwaiting; i++)
+/* Inserts the rows that wait. */
+static void
+flush(VkGraphBuild *build)
+{
+	VkGraphBatch *batch = &build->batch;
+	MemoryContext old;
+
+	if (!build->started)
+		start(build);
+	if (vk_mem_nslots(&build->graph) >= CENTER_ROWS)
+		vk_batch_sort(batch);
+	old = MemoryContextSwitchTo(build->row_context);
+	for (int i = 0; i < batch->nrows; i++)
 	{
+		VkBatchRow *row = batch->rows[i];
+
 		CHECK_FOR_INTERRUPTS();
-		add_point(build, &build->waiting_tids[i], build->waiting[i], build->waiting_size[i]);
-		pfree(build->waiting[i]);
+		MemoryContextReset(build->row_context);
+		add_point(build, &row->tid, row->data, row->size);
 	}
-	build->nwaiting = 0;
+	MemoryContextSwitchTo(old);
+	vk_batch_clear(batch);
 }
 
 void
 vk_graph_build_add(void *state, ItemPointer tid, const struct varlena *value)
 {
 	VkGraphBuild *build = state;
-	MemoryContext old;
-	VkPoint		point;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!build->started)
+	if (!vk_batch_add(&build->batch, tid, value))
 	{
-		uint32		size = vk_space_size(&build->space, value);
-		int			n = build->nwaiting++;
-
-		build->waiting[n] = MemoryContextAlloc(build->context, size);
-		vk_space_store(&build->space, value, build->waiting[n]);
-		build->waiting_size[n] = size;
-		build->waiting_bytes += size;
-		build->waiting_tids[n] = *tid;
-		if (build->nwaiting == CENTER_ROWS || build->waiting_bytes > build->memory / 4)
-			start(build);
-		return;
+		flush(build);
+		(void) vk_batch_add(&build->batch, tid, value);
 	}
-	MemoryContextReset(build->row_context);
-	old = MemoryContextSwitchTo(build->row_context);
-	vk_graph_point(&build->space, value, &point);
-	add_point(build, tid, point.data, vk_space_size(&build->space, value));
-	MemoryContextSwitchTo(old);
+	/* so that the second batch finds a graph */
+	if (!build->started && build->batch.nrows == CENTER_ROWS)
+		flush(build);
 }
 
 /* Waits until the caller is the only one. */
@@ -467,8 +486,7 @@ vk_graph_build_end(void *state)
 	VkStoreRef	ref;
 	BlockNumber head;
 
-	if (!build->started)
-		start(build);
+	flush(build);
 	if (build->shared != NULL && build->shared->phase == BUILD_PAGES)
 		build->head = build->shared->head;
 	if (build->head == InvalidBlockNumber)
@@ -575,6 +593,7 @@ attach(VkGraphBuild *build, dsm_segment *segment, int process)
 	build->started = true;
 	if (shared->centered)
 		vk_space_set_center(&build->space, shared->center);
+	vk_batch_init(&build->batch, &build->space, shared->batch_size);
 	(void) lock_tranche();
 	vk_mem_shared_attach(&build->graph, &build->space, (char *) shared + shared->graph_offset,
 						 shared->graph_size, process);
@@ -589,6 +608,8 @@ vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 	const VkGraphLayout *lay;
 	Size		header;
 	double		wanted;
+	Size		memory;
+	Size		batch;
 	Size		size;
 	dsm_segment *segment;
 	SharedBuild *shared;
@@ -602,7 +623,9 @@ vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 		header += vk_graph_dense_size(lay);
 	header = TYPEALIGN(64, header);
 	wanted = Max(rows, nsample) * row_bytes(build, sample, nsample) * SHARED_SLACK;
-	size = (Size) Min(wanted, (double) maintenance_work_mem_kb * 1024);
+	memory = (Size) maintenance_work_mem_kb * 1024;
+	batch = batch_size(memory, nprocesses);
+	size = (Size) Min(wanted, (double) (memory - batch * nprocesses));
 	size = Max(size, header) + vk_mem_shared_least(lay);
 	segment = try_segment(index, size);
 	if (segment == NULL)
@@ -617,6 +640,7 @@ vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 	shared->nprocesses = nprocesses;
 	shared->graph_offset = header;
 	shared->graph_size = size - header;
+	shared->batch_size = batch;
 	SpinLockInit(&shared->mutex);
 	shared->phase = BUILD_MEMORY;
 	shared->active = 0;
@@ -625,12 +649,14 @@ vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 	shared->centered = vk_graph_wants_center(lay);
 	if (shared->centered)
 	{
-		char	  **points = palloc(sizeof(char *) * nsample);
+		const char **points = palloc(sizeof(char *) * nsample);
 
 		for (int i = 0; i < nsample; i++)
 		{
-			points[i] = palloc(vk_graph_dense_size(lay));
-			vk_space_store(&build->space, sample[i], points[i]);
+			char	   *point = palloc(vk_graph_dense_size(lay));
+
+			vk_space_store(&build->space, sample[i], point);
+			points[i] = point;
 		}
 		pack_mean(&build->space, points, nsample, shared->center);
 	}
@@ -662,12 +688,13 @@ vk_graph_build_attach(VkIndex *index, uint32 handle, int process)
 	return build;
 }
 
-/* Ends the part of a process; the graph stays. */
+/* Ends the part of a process, after its last rows; the graph stays. */
 void
 vk_graph_build_detach(void *state)
 {
 	VkGraphBuild *build = state;
 
+	flush(build);
 	if (build->segment != NULL)
 		dsm_detach(build->segment);
 	MemoryContextDelete(build->context);

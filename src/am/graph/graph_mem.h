@@ -22,7 +22,7 @@
 #include "am/graph/graph_search.h"
 
 /* Pages are allocated in pieces of this many. */
-#define VK_MEM_CHUNK_PAGES	64
+#define VK_MEM_CHUNK_PAGES	16
 
 /* Locks of a shared graph: slots are spread over them.  A power of two. */
 #define VK_MEM_LOCKS		1024
