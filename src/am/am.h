@@ -169,6 +169,16 @@ extern bool vk_blocks_include(const VkBlockList *list, BlockNumber block);
 struct VkEdit;
 typedef struct VkCheck VkCheck;
 
+/* Shared memory for a bulk load by several processes. */
+typedef struct VkShareArea
+{
+	void	   *memory;			/* aligned to cache lines */
+	Size		size;
+	int			nprocesses;		/* at most */
+	Size		process_memory; /* what each may use beside it */
+	double		rows;			/* an estimate */
+} VkShareArea;
+
 /*
  * A store: how the vectors of one split are held and searched.
  *
@@ -209,20 +219,20 @@ struct VkStoreOps
 	BlockNumber (*build_end) (void *state);
 
 	/*
-	 * Optional: bulk load of one split by several processes, all five or
-	 * none. begin(), in the leader: makes what they share, in dynamic shared
-	 * memory of at most about maintenance_work_mem_kb; NULL: cannot be, use
-	 * build_begin().  sample: some share_sample(info) rows spread over the
-	 * table; rows: an estimate.  handle(): names it to workers, which
-	 * attach() (process 1 and up), build_add() and detach(); build_end() is
-	 * the leader's, once it is alone.
+	 * Optional: bulk load of one split by several processes, all six or none.
+	 * begin() makes what they share in memory that is given: of at least
+	 * share_least(), with room beyond it for rows of share_row_bytes() each
+	 * (what does not fit must go elsewhere).  sample: 1 to share_sample(info)
+	 * rows of the split.  Then every process, numbered from 0, attach()es,
+	 * build_add()s and detach()es.  When all have, one attaches again and
+	 * calls build_end(); after that the memory may be used anew.
 	 */
 	int			(*share_sample) (const VkIndexInfo *info);
-	void	   *(*share_begin) (VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
-								double rows, struct varlena **sample, int nsample,
-								int nprocesses);
-	uint32		(*share_handle) (void *state);
-	void	   *(*share_attach) (VkIndex *index, uint32 handle, int process);
+	double		(*share_row_bytes) (VkIndex *index, struct varlena **sample, int nsample);
+	Size		(*share_least) (VkIndex *index);
+	void		(*share_begin) (VkIndex *index, uint32 split_id, const VkShareArea *area,
+								struct varlena **sample, int nsample);
+	void	   *(*share_attach) (VkIndex *index, void *memory, int process);
 	void		(*share_detach) (void *state);
 
 	/*

@@ -55,7 +55,9 @@ vk_build_row(VkBuild *build, ItemPointer tid, Datum *values, bool *isnull)
 {
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
-	if (build->sort != NULL)
+	if (build->team != NULL)
+		vk_split_team_add(build->team, values, isnull, tid);
+	else if (build->sort != NULL)
 		vk_split_sort_add(build->sort, values, isnull, tid);
 	else if (build->bulk != NULL && !isnull[0])
 		build->index->store->build_add(build->bulk, tid, PG_DETOAST_DATUM(values[0]));
@@ -84,8 +86,8 @@ build_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive
 
 typedef struct SampleState
 {
-	struct varlena **rows;
-	int			count;
+	VkIndex    *index;
+	VkBuildSample *sample;
 	int			wanted;			/* up to the end of this place */
 } SampleState;
 
@@ -93,21 +95,28 @@ static void
 sample_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	SampleState *state = arg;
+	VkBuildSample *sample = state->sample;
 
-	if (!isnull[0] && state->count < state->wanted)
-		state->rows[state->count++] = PG_DETOAST_DATUM_COPY(values[0]);
+	if (isnull[0] || sample->count >= state->wanted)
+		return;
+	if (sample->keys != NULL)
+		vk_key_form(state->index, values, isnull, &sample->keys[sample->count]);
+	sample->values[sample->count++] = PG_DETOAST_DATUM_COPY(values[0]);
 }
 
 /* Up to `wanted` rows from all over the table, in the current context. */
-int
+void
 vk_build_sample(VkIndex *index, Relation heap, struct IndexInfo *info, int wanted,
-				struct varlena ***sample)
+				VkBuildSample *sample)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(heap);
 	BlockNumber places = Min(nblocks, SAMPLE_PLACES);
-	SampleState state = {0};
+	SampleState state = {index, sample, 0};
 
-	state.rows = palloc(sizeof(struct varlena *) * Max(wanted, 1));
+	sample->count = 0;
+	sample->values = palloc(sizeof(struct varlena *) * Max(wanted, 1));
+	sample->keys = index->info.nsplit_columns == 0 ? NULL :
+		palloc(sizeof(VkSplitKey) * Max(wanted, 1));
 	for (BlockNumber place = 0; place < places; place++)
 	{
 		BlockNumber from = (BlockNumber) ((uint64) place * nblocks / places);
@@ -115,68 +124,84 @@ vk_build_sample(VkIndex *index, Relation heap, struct IndexInfo *info, int wante
 
 		/* a place that has few rows leaves its share to the next ones */
 		state.wanted = (int) ((int64) wanted * (place + 1) / places);
-		for (BlockNumber block = from; block < to && state.count < state.wanted; block++)
+		for (BlockNumber block = from; block < to && sample->count < state.wanted; block++)
 			(void) table_index_build_range_scan(heap, index->rel, info, false, false, false,
 												block, 1, sample_row, &state, NULL);
 	}
-	*sample = state.rows;
-	return state.count;
 }
 
 static void
 learn_from_sample(VkIndex *index, Relation heap, struct IndexInfo *info)
 {
 	int			wanted = index->store->sample_rows(&index->info);
-	struct varlena **sample;
+	VkBuildSample sample;
 	MemoryContext context;
 	MemoryContext old;
-	int			count;
 
 	if (wanted == 0 || RelationGetNumberOfBlocks(heap) == 0)
 		return;
 	context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	count = vk_build_sample(index, heap, info, wanted, &sample);
-	index->store->learn(index, sample, count);
+	vk_build_sample(index, heap, info, wanted, &sample);
+	index->store->learn(index, sample.values, sample.count);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
+/* Enters the only split of an index without split columns in the directory: its id. */
+uint32
+vk_build_only_split(VkBuild *build)
+{
+	bool		isnull = true;
+	Datum		value = (Datum) 0;
+
+	vk_key_form(build->index, &value, &isnull, &build->key);
+	return vk_split_reserve(build->index, &build->key);
+}
+
+static void
+count_loaded(void *arg)
+{
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, ++*(int64 *) arg);
+}
+
+/* Rows are sorted by split first. */
+static double
+load_splits(VkBuild *build, Relation heap, struct IndexInfo *info)
+{
+	int			half = maintenance_work_mem / 2;
+	int64		loaded = 0;
+	double		rows;
+
+	build->sort = vk_split_sort_begin(build->index, half, Max(64, half));
+	rows = table_index_build_scan(heap, build->index->rel, info, true, true, build_row, build,
+								  NULL);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, VK_PHASE_SPLITS);
+	vk_split_sort_load(build->sort, count_loaded, &loaded);
+	return rows;
+}
+
 /*
- * Reads the table into the index; returns the number of its rows.  One split,
- * and a store that can: then rows go straight to its bulk load, perhaps from
- * several processes.  Several splits: rows are sorted by split first.
+ * Reads the table into the index, in one process or several; returns the
+ * number of its rows.  One split, and a store that can: then rows go straight
+ * to its bulk load.
  */
 static double
 load(VkBuild *build, Relation heap, struct IndexInfo *info)
 {
 	VkIndex    *index = build->index;
 	const VkStoreOps *store = index->store;
-	bool		bulk = index->info.nsplit_columns == 0 && store->build_begin != NULL;
-	bool		isnull = true;
-	Datum		value = (Datum) 0;
 	double		rows;
 
-	if (bulk)
-	{
-		uint32		split_id;
-
-		vk_key_form(index, &value, &isnull, &build->key);
-		split_id = vk_split_reserve(index, &build->key);
-		if (vk_build_parallel(build, heap, info, split_id, &rows))
-		{
-			vk_split_set_head(index, &build->key, store->build_end(build->bulk));
-			return rows;
-		}
-		build->bulk = store->build_begin(index, split_id, maintenance_work_mem);
-	}
-	else if (index->info.nsplit_columns > 0)
-		build->sort = vk_split_sort_begin(index, maintenance_work_mem);
+	if (vk_build_parallel(build, heap, info, &rows))
+		return rows;
+	if (index->info.nsplit_columns > 0)
+		return load_splits(build, heap, info);
+	if (store->build_begin != NULL)
+		build->bulk = store->build_begin(index, vk_build_only_split(build), maintenance_work_mem);
 	rows = table_index_build_scan(heap, index->rel, info, true, true, build_row, build, NULL);
-	if (build->sort != NULL)
-		vk_split_sort_load(build->sort);
-	if (bulk)
+	if (build->bulk != NULL)
 		vk_split_set_head(index, &build->key, store->build_end(build->bulk));
 	return rows;
 }

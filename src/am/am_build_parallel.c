@@ -3,11 +3,11 @@
  * am_build_parallel.c
  *	  CREATE INDEX by several processes.
  *
- * The leader makes what the store's processes share (share_begin), starts
- * workers, and then all of them, itself included, take blocks of one parallel
- * scan of the table and add their rows.  Rows whose vector is NULL go where
- * an insertion would put them.  When all are done, the leader ends the build
- * alone, as if it had built alone.
+ * The leader makes what the processes share, a segment of dynamic shared memory,
+ * starts workers, and then all of them, itself included, take blocks of one
+ * parallel scan of the table.  Without split columns they add its rows to one
+ * store; rows whose vector is NULL go where an insertion would put them.  With
+ * split columns see am_build_team.c.
  *
  * If there is no memory to share, or no worker is free, one process builds.
  *
@@ -39,6 +39,7 @@
 
 #include "am/am_build.h"
 #include "am/am_private.h"
+#include "util/subtransaction.h"
 
 /* Keys in the shared memory of the parallel context. */
 #define KEY_SHARED		UINT64CONST(0x766B000000000001)
@@ -51,12 +52,18 @@
 /* A table three times as large as what is worth a worker is worth one more. */
 #define BLOCKS_FACTOR	3
 
+/* Rows on their way to one store have this share of maintenance_work_mem. */
+#define PROCESS_SHARE	8
+
+/* Room in shared memory over what the number of rows is estimated to need. */
+#define SHARED_SLACK	1.25
+
 typedef struct ParallelBuild
 {
 	Oid			heap;
 	Oid			rel;
 	bool		concurrent;
-	uint32		store_handle;
+	dsm_handle	segment;		/* what the rows go to */
 	pg_atomic_uint64 rows;		/* added by all */
 	ConditionVariable changed;	/* running */
 	slock_t		mutex;			/* protects the following */
@@ -121,7 +128,7 @@ build_row(Relation rel, ItemPointer tid, Datum *values, bool *isnull, bool alive
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) rows);
 }
 
-/* The part of one process; leader as worker. */
+/* Reads a part of the table. */
 static void
 scan_part(VkBuild *build, ParallelBuild *shared, shm_toc *toc, Relation heap,
 		  struct IndexInfo *info)
@@ -139,12 +146,37 @@ scan_part(VkBuild *build, ParallelBuild *shared, shm_toc *toc, Relation heap,
 	SpinLockRelease(&shared->mutex);
 }
 
+/* The part of one process; leader as worker. */
+static void
+load_part(VkBuild *build, ParallelBuild *shared, shm_toc *toc, Relation heap,
+		  struct IndexInfo *info)
+{
+	scan_part(build, shared, toc, heap, info);
+	if (build->team != NULL)
+		vk_split_team_load(build->team);
+	else
+		build->index->store->share_detach(build->bulk);
+}
+
+/* Makes the process, numbered from 0, one of those that use the segment. */
+static void
+attach(VkBuild *build, dsm_segment *segment, int process)
+{
+	VkIndex    *index = build->index;
+
+	if (index->info.nsplit_columns > 0)
+		build->team = vk_split_team_attach(index, segment, process);
+	else
+		build->bulk = index->store->share_attach(index, dsm_segment_address(segment), process);
+}
+
 void
 vk_build_worker(dsm_segment *segment, shm_toc *toc)
 {
 	ParallelBuild *shared = shm_toc_lookup(toc, KEY_SHARED, false);
 	Relation	heap;
 	Relation	rel;
+	dsm_segment *memory;
 	VkBuild		build = {0};
 	struct IndexInfo *info;
 	int			process;
@@ -160,9 +192,14 @@ vk_build_worker(dsm_segment *segment, shm_toc *toc)
 	SpinLockRelease(&shared->mutex);
 
 	vk_build_init(&build, vk_index_open(rel));
-	build.bulk = build.index->store->share_attach(build.index, shared->store_handle, process);
-	scan_part(&build, shared, toc, heap, info);
-	build.index->store->share_detach(build.bulk);
+	memory = dsm_attach(shared->segment);
+	if (memory == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not map dynamic shared memory segment")));
+	attach(&build, memory, process);
+	load_part(&build, shared, toc, heap, info);
+	dsm_detach(memory);
 
 	SpinLockAcquire(&shared->mutex);
 	shared->running--;
@@ -174,7 +211,8 @@ vk_build_worker(dsm_segment *segment, shm_toc *toc)
 
 /* Makes and starts the workers; NULL if there cannot be any. */
 static ParallelContext *
-launch(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, Snapshot snapshot)
+launch(VkBuild *build, Relation heap, struct IndexInfo *info, dsm_segment *segment, int workers,
+	   Snapshot snapshot)
 {
 	ParallelContext *context = CreateParallelContext("vektonn", "vk_build_worker", workers);
 	ParallelBuild *shared;
@@ -198,7 +236,7 @@ launch(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, Snaps
 	shared->heap = RelationGetRelid(heap);
 	shared->rel = RelationGetRelid(build->index->rel);
 	shared->concurrent = info->ii_Concurrent;
-	shared->store_handle = build->index->store->share_handle(build->bulk);
+	shared->segment = dsm_segment_handle(segment);
 	pg_atomic_init_u64(&shared->rows, 0);
 	ConditionVariableInit(&shared->changed);
 	SpinLockInit(&shared->mutex);
@@ -217,13 +255,15 @@ launch(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, Snaps
 	SpinLockAcquire(&shared->mutex);
 	shared->running -= workers - context->nworkers_launched;
 	SpinLockRelease(&shared->mutex);
+	if (build->team != NULL)
+		vk_split_team_absent(build->team, workers - context->nworkers_launched);
 	WaitForParallelWorkersToAttach(context);
 	return context;
 }
 
 /* Until the last worker has finished; errors of workers are raised here. */
 static void
-wait_for_workers(ParallelBuild *shared)
+wait_for_workers(ParallelBuild *shared, pg_atomic_uint64 *rows)
 {
 	for (;;)
 	{
@@ -237,24 +277,26 @@ wait_for_workers(ParallelBuild *shared)
 		(void) ConditionVariableTimedSleep(&shared->changed, PROGRESS_MS,
 										   WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE,
-									 (int64) pg_atomic_read_u64(&shared->rows));
+									 (int64) pg_atomic_read_u64(rows));
 	}
 	ConditionVariableCancelSleep();
 }
 
 /* Leader and workers; false, with nothing done: no worker could be had. */
 static bool
-run(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, double *heap_rows)
+run(VkBuild *build, Relation heap, struct IndexInfo *info, dsm_segment *segment, int workers,
+	double *heap_rows)
 {
 	ParallelContext *context;
 	Snapshot	snapshot = info->ii_Concurrent ?
 	RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
 
 	EnterParallelMode();
-	context = launch(build, heap, info, workers, snapshot);
+	context = launch(build, heap, info, segment, workers, snapshot);
 	if (context != NULL)
 	{
 		ParallelBuild *shared = shm_toc_lookup(context->toc, KEY_SHARED, false);
+		pg_atomic_uint64 *progress = &shared->rows;
 
 		ereport(DEBUG1,
 				(errmsg_plural("index \"%s\" is built by %d process",
@@ -262,8 +304,10 @@ run(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, double *
 							   context->nworkers_launched + 1,
 							   RelationGetRelationName(build->index->rel),
 							   context->nworkers_launched + 1)));
-		scan_part(build, shared, context->toc, heap, info);
-		wait_for_workers(shared);
+		load_part(build, shared, context->toc, heap, info);
+		if (build->team != NULL)
+			progress = vk_split_team_loaded(build->team);
+		wait_for_workers(shared, progress);
 		WaitForParallelWorkersToFinish(context);
 		*heap_rows = shared->heap_rows;
 		build->rows += pg_atomic_read_u64(&shared->rows);
@@ -276,41 +320,138 @@ run(VkBuild *build, Relation heap, struct IndexInfo *info, int workers, double *
 	return context != NULL;
 }
 
-/*
- * Begins the bulk load of the split for several processes, if that pays and can
- * be; then loads all rows.  False: nothing done.
- */
-bool
-vk_build_parallel(VkBuild *build, Relation heap, struct IndexInfo *info, uint32 split_id,
-				  double *heap_rows)
+typedef struct SegmentRequest
 {
-	const VkStoreOps *store = build->index->store;
-	MemoryContext context;
-	MemoryContext old;
-	struct varlena **sample;
-	int			nsample;
-	int			workers;
+	Size		size;
+	dsm_segment *segment;		/* NULL if there are too many */
+} SegmentRequest;
+
+static void
+create_segment(void *arg)
+{
+	SegmentRequest *request = arg;
+
+	request->segment = dsm_create(request->size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+	/* It outlives the subtransaction. */
+	if (request->segment != NULL)
+		dsm_pin_mapping(request->segment);
+}
+
+/*
+ * A segment of shared memory that lives until the end of the transaction; NULL,
+ * after a NOTICE, if it is not to be had: /dev/shm of a container may be small.
+ */
+static dsm_segment *
+try_segment(VkIndex *index, Size size)
+{
+	SegmentRequest request = {size, NULL};
+	ErrorData  *error = vk_in_subtransaction(create_segment, &request);
+
+	if (error != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		ereport(NOTICE,
+				(errmsg("index \"%s\" is built by one process",
+						RelationGetRelationName(index->rel)),
+				 errdetail("There is no shared memory for several: %s.", error->message),
+				 errhint("They need as much as the index will take, at most maintenance_work_mem.")));
+		return NULL;
+	}
+	if (request.segment != NULL)
+		dsm_unpin_mapping(request.segment);
+	return request.segment;
+}
+
+/* For one store that all add to. */
+static dsm_segment *
+share_store(VkBuild *build, const VkBuildSample *sample, double rows, int nprocesses)
+{
+	VkIndex    *index = build->index;
+	const VkStoreOps *store = index->store;
+	Size		memory = (Size) maintenance_work_mem * 1024;
+	double		wanted = rows * SHARED_SLACK *
+		store->share_row_bytes(index, sample->values, sample->count);
+	VkShareArea area;
+	dsm_segment *segment;
+
+	area.process_memory = memory / PROCESS_SHARE / nprocesses;
+	area.size = (Size) Min(wanted, (double) (memory - memory / PROCESS_SHARE)) +
+		store->share_least(index);
+	area.nprocesses = nprocesses;
+	area.rows = rows;
+	segment = try_segment(index, area.size);
+	if (segment == NULL)
+		return NULL;
+	area.memory = dsm_segment_address(segment);
+	store->share_begin(index, vk_build_only_split(build), &area, sample->values, sample->count);
+	return segment;
+}
+
+/* For the rows of all splits. */
+static dsm_segment *
+share_splits(VkBuild *build, const VkBuildSample *sample, double rows, int nprocesses)
+{
+	VkSplitPlan *plan = vk_split_plan(build->index, sample, rows, nprocesses);
+	dsm_segment *segment = try_segment(build->index, vk_split_plan_size(plan));
+
+	if (segment != NULL)
+		vk_split_team_create(plan, segment);
+	return segment;
+}
+
+/* What the processes share; NULL if that cannot be, or there is nothing to do. */
+static dsm_segment *
+share(VkBuild *build, Relation heap, struct IndexInfo *info, int nprocesses)
+{
+	VkIndex    *index = build->index;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	dsm_segment *segment = NULL;
+	VkBuildSample sample;
 	BlockNumber blocks;
 	double		rows;
 	double		all_visible;
 
-	if (store->share_begin == NULL || (workers = choose_workers(heap, build->index->rel, info)) == 0)
-		return false;
-	context = AllocSetContextCreate(CurrentMemoryContext, "vektonn sample",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	nsample = vk_build_sample(build->index, heap, info, store->share_sample(&build->index->info),
-							  &sample);
-	MemoryContextSwitchTo(old);
+	vk_build_sample(index, heap, info, index->store->share_sample(&index->info), &sample);
 	estimate_rel_size(heap, NULL, &blocks, &rows, &all_visible);
-	build->bulk = store->share_begin(build->index, split_id, maintenance_work_mem, rows, sample,
-									 nsample, workers + 1);
+	rows = Max(rows, sample.count);
+	if (sample.count > 0)
+		segment = index->info.nsplit_columns > 0 ?
+			share_splits(build, &sample, rows, nprocesses) :
+			share_store(build, &sample, rows, nprocesses);
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	if (build->bulk == NULL)
+	return segment;
+}
+
+/*
+ * Loads all rows by several processes, if that pays and can be.  False: nothing
+ * done.
+ */
+bool
+vk_build_parallel(VkBuild *build, Relation heap, struct IndexInfo *info, double *heap_rows)
+{
+	VkIndex    *index = build->index;
+	dsm_segment *segment;
+	int			workers;
+	bool		done;
+
+	if (index->store->share_begin == NULL ||
+		(workers = choose_workers(heap, index->rel, info)) == 0 ||
+		(segment = share(build, heap, info, workers + 1)) == NULL)
 		return false;
-	if (run(build, heap, info, workers, heap_rows))
-		return true;
-	store->share_detach(build->bulk);
+	attach(build, segment, 0);
+	done = run(build, heap, info, segment, workers, heap_rows);
+	if (done && build->bulk != NULL)
+	{
+		attach(build, segment, 0);
+		vk_split_set_head(index, &build->key, index->store->build_end(build->bulk));
+	}
+	else if (build->bulk != NULL)
+		index->store->share_detach(build->bulk);
 	build->bulk = NULL;
-	return false;
+	build->team = NULL;
+	dsm_detach(segment);
+	return done;
 }

@@ -28,6 +28,7 @@ vk_batch_init(VkGraphBatch *batch, const VkSpace *space, Size bytes)
 	batch->space = space;
 	batch->size = Max(bytes, MAXALIGN(offsetof(VkBatchRow, data) + largest));
 	batch->memory = palloc(batch->size);
+	batch->limit = VK_BATCH_ROWS;
 	vk_batch_clear(batch);
 }
 
@@ -38,7 +39,7 @@ vk_batch_add(VkGraphBatch *batch, ItemPointer tid, const struct varlena *value)
 	Size		needed = MAXALIGN(offsetof(VkBatchRow, data) + size);
 	VkBatchRow *row = (VkBatchRow *) (batch->memory + batch->used);
 
-	if (batch->nrows == VK_BATCH_ROWS || needed > batch->size - batch->used)
+	if (batch->nrows == batch->limit || needed > batch->size - batch->used)
 		return false;
 	row->tid = *tid;
 	row->size = size;

@@ -40,6 +40,7 @@ typedef struct VkGraphBatch
 	Size		size;			/* of memory */
 	Size		used;
 	int			nrows;
+	int			limit;			/* of nrows */
 	VkBatchRow *rows[VK_BATCH_ROWS];
 	int			group[VK_BATCH_ROWS];	/* scratch of vk_batch_sort() */
 	VkBatchRow *sorted[VK_BATCH_ROWS];

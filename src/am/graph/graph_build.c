@@ -12,11 +12,9 @@
  * The first ones, whose mean is the center, come as they are: from all over
  * the data, they are what later ones are linked to.
  *
- * Several processes work on a graph in shared memory, a segment no larger than
- * maintenance_work_mem, made before the first worker is started: should there be
- * no room for it, one process builds in its own memory.  The center is that of
- * a sample.  When the memory is full, all finish what they are at, one writes
- * the pages, and all go on on pages.
+ * Several processes work on a graph in shared memory that is given.  The center
+ * is that of a sample.  When the memory is full, all finish what they are at,
+ * one writes the pages, and all go on on pages.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +23,6 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/condition_variable.h"
-#include "storage/dsm.h"
 #include "storage/lmgr.h"
 #include "storage/shmem.h"
 #include "storage/spin.h"
@@ -35,17 +32,19 @@
 #include "am/graph/graph_batch.h"
 #include "am/graph/graph_mem.h"
 #include "am/graph/graph_private.h"
-#include "util/subtransaction.h"
 
 /* The center is the mean of so many rows. */
 #define CENTER_ROWS		1000
 
-/* Batches of all processes: at most this share of the memory, and so much each. */
+/* A batch: at most this share of the memory, and so much. */
 #define BATCH_SHARE		8
 #define BATCH_BYTES		((Size) 16 * 1024 * 1024)
 
-/* Room in shared memory over what the number of rows is estimated to need. */
-#define SHARED_SLACK	1.25
+/*
+ * A batch of several processes is at most one of so many that each inserts:
+ * when there are no more rows, those that wait are not shared out any more.
+ */
+#define SHARED_BATCHES	8
 
 /* Where a build by several processes is. */
 typedef enum BuildPhase
@@ -56,7 +55,7 @@ typedef enum BuildPhase
 	BUILD_PAGES
 } BuildPhase;
 
-/* The begin of the segment of a build by several processes. */
+/* The begin of the memory of a build by several processes. */
 typedef struct SharedBuild
 {
 	uint64		seed;
@@ -65,6 +64,7 @@ typedef struct SharedBuild
 	Size		graph_offset;	/* from here */
 	Size		graph_size;
 	Size		batch_size;		/* of each process */
+	int			batch_rows;
 	bool		centered;
 	slock_t		mutex;			/* protects the following */
 	BuildPhase	phase;
@@ -86,7 +86,6 @@ typedef struct VkGraphBuild
 	uint64		seed;
 	BlockNumber head;			/* valid once pages are written */
 	SharedBuild *shared;		/* NULL: one process */
-	dsm_segment *segment;
 
 	VkGraphBatch batch;			/* rows that wait */
 	bool		started;		/* the center is known */
@@ -114,13 +113,6 @@ make_build(VkIndex *index, uint32 split_id, uint64 seed)
 	return build;
 }
 
-/* Memory of a process for rows that wait. */
-static Size
-batch_size(Size memory, int nprocesses)
-{
-	return Min(memory / BATCH_SHARE / nprocesses, BATCH_BYTES);
-}
-
 void *
 vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb)
 {
@@ -128,7 +120,7 @@ vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenance_work_mem_k
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
 	build->memory = (Size) maintenance_work_mem_kb * 1024;
-	vk_batch_init(&build->batch, &build->space, batch_size(build->memory, 1));
+	vk_batch_init(&build->batch, &build->space, Min(build->memory / BATCH_SHARE, BATCH_BYTES));
 	build->memory -= build->batch.size;
 	vk_mem_init(&build->graph, &build->space);
 	MemoryContextSwitchTo(old);
@@ -521,58 +513,20 @@ lock_tranche(void)
 	return result;
 }
 
-typedef struct SegmentRequest
-{
-	Size		size;
-	dsm_segment *segment;		/* NULL if there are too many */
-} SegmentRequest;
-
-static void
-create_segment(void *arg)
-{
-	SegmentRequest *request = arg;
-
-	request->segment = dsm_create(request->size, DSM_CREATE_NULL_IF_MAXSEGMENTS);
-	/* It outlives the subtransaction. */
-	if (request->segment != NULL)
-		dsm_pin_mapping(request->segment);
-}
-
-/*
- * A segment of shared memory that lives until the end of the transaction; NULL,
- * after a NOTICE, if it is not to be had: /dev/shm of a container may be small.
- */
-static dsm_segment *
-try_segment(VkIndex *index, Size size)
-{
-	SegmentRequest request = {size, NULL};
-	ErrorData  *error = vk_in_subtransaction(create_segment, &request);
-
-	if (error != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		ereport(NOTICE,
-				(errmsg("index \"%s\" is built by one process",
-						RelationGetRelationName(index->rel)),
-				 errdetail("There is no shared memory for several: %s.", error->message),
-				 errhint("They need as much as the index will take, at most maintenance_work_mem.")));
-		return NULL;
-	}
-	if (request.segment != NULL)
-		dsm_unpin_mapping(request.segment);
-	return request.segment;
-}
-
 /* Bytes of one row, with its share of upper levels. */
-static double
-row_bytes(VkGraphBuild *build, struct varlena **sample, int nsample)
+double
+vk_graph_build_row_bytes(VkIndex *index, struct varlena **sample, int nsample)
 {
+	VkGraphBuild *build = make_build(index, 0, 0);
 	const VkGraphLayout *lay = &build->space.lay;
 	double		slots = 0;
+	double		bytes;
 
 	for (int i = 0; i < nsample; i++)
 		slots += vk_graph_slots(lay, vk_space_size(&build->space, sample[i]));
-	return slots / nsample * lay->slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT;
+	bytes = slots / nsample * lay->slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT;
+	MemoryContextDelete(build->context);
+	return bytes;
 }
 
 int
@@ -581,111 +535,91 @@ vk_graph_build_sample(const VkIndexInfo *info)
 	return CENTER_ROWS;
 }
 
-/* In a process, leader or worker, once the segment is filled in. */
-static void
-attach(VkGraphBuild *build, dsm_segment *segment, int process)
+/* What comes before the graph. */
+static Size
+share_header(const VkGraphLayout *lay)
 {
-	SharedBuild *shared = dsm_segment_address(segment);
+	Size		size = offsetof(SharedBuild, center);
+
+	if (vk_graph_wants_center(lay))
+		size += vk_graph_dense_size(lay);
+	return TYPEALIGN(64, size);
+}
+
+Size
+vk_graph_build_share_least(VkIndex *index)
+{
+	VkGraphLayout lay;
+
+	vk_graph_layout(&index->info, &lay);
+	return share_header(&lay) + vk_mem_shared_least(&lay);
+}
+
+void *
+vk_graph_build_attach(VkIndex *index, void *memory, int process)
+{
+	SharedBuild *shared = memory;
+	VkGraphBuild *build = make_build(index, shared->split_id, shared->seed);
 	MemoryContext old = MemoryContextSwitchTo(build->context);
 
-	build->segment = segment;
 	build->shared = shared;
 	build->started = true;
 	if (shared->centered)
 		vk_space_set_center(&build->space, shared->center);
 	vk_batch_init(&build->batch, &build->space, shared->batch_size);
+	build->batch.limit = shared->batch_rows;
 	(void) lock_tranche();
 	vk_mem_shared_attach(&build->graph, &build->space, (char *) shared + shared->graph_offset,
 						 shared->graph_size, process);
 	MemoryContextSwitchTo(old);
+	return build;
 }
 
-void *
-vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
-					 double rows, struct varlena **sample, int nsample, int nprocesses)
+/* The mean of the sample becomes the center. */
+static void
+share_center(VkIndex *index, SharedBuild *shared, struct varlena **sample, int nsample)
 {
-	VkGraphBuild *build;
-	const VkGraphLayout *lay;
-	Size		header;
-	double		wanted;
-	Size		memory;
-	Size		batch;
-	Size		size;
-	dsm_segment *segment;
-	SharedBuild *shared;
+	VkGraphBuild *build = make_build(index, shared->split_id, shared->seed);
+	MemoryContext old = MemoryContextSwitchTo(build->context);
+	const char **points = palloc(sizeof(char *) * nsample);
 
-	if (nsample == 0)
-		return NULL;
-	build = make_build(index, split_id, pg_prng_uint64(&pg_global_prng_state));
-	lay = &build->space.lay;
-	header = offsetof(SharedBuild, center);
-	if (vk_graph_wants_center(lay))
-		header += vk_graph_dense_size(lay);
-	header = TYPEALIGN(64, header);
-	wanted = Max(rows, nsample) * row_bytes(build, sample, nsample) * SHARED_SLACK;
-	memory = (Size) maintenance_work_mem_kb * 1024;
-	batch = batch_size(memory, nprocesses);
-	size = (Size) Min(wanted, (double) (memory - batch * nprocesses));
-	size = Max(size, header) + vk_mem_shared_least(lay);
-	segment = try_segment(index, size);
-	if (segment == NULL)
+	for (int i = 0; i < nsample; i++)
 	{
-		MemoryContextDelete(build->context);
-		return NULL;
-	}
+		char	   *point = palloc(vk_graph_dense_size(&build->space.lay));
 
-	shared = dsm_segment_address(segment);
-	shared->seed = build->seed;
+		vk_space_store(&build->space, sample[i], point);
+		points[i] = point;
+	}
+	pack_mean(&build->space, points, nsample, shared->center);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(build->context);
+}
+
+void
+vk_graph_build_share(VkIndex *index, uint32 split_id, const VkShareArea *area,
+					 struct varlena **sample, int nsample)
+{
+	SharedBuild *shared = area->memory;
+	double		batch_rows = area->rows / area->nprocesses / SHARED_BATCHES;
+	VkGraphLayout lay;
+
+	vk_graph_layout(&index->info, &lay);
+	shared->seed = pg_prng_uint64(&pg_global_prng_state);
 	shared->split_id = split_id;
-	shared->nprocesses = nprocesses;
-	shared->graph_offset = header;
-	shared->graph_size = size - header;
-	shared->batch_size = batch;
+	shared->nprocesses = area->nprocesses;
+	shared->graph_offset = share_header(&lay);
+	shared->graph_size = area->size - shared->graph_offset;
+	shared->batch_size = Min(area->process_memory, BATCH_BYTES);
+	shared->batch_rows = (int) Max(Min(batch_rows, VK_BATCH_ROWS), 1);
 	SpinLockInit(&shared->mutex);
 	shared->phase = BUILD_MEMORY;
 	shared->active = 0;
 	shared->head = InvalidBlockNumber;
 	ConditionVariableInit(&shared->changed);
-	shared->centered = vk_graph_wants_center(lay);
+	shared->centered = vk_graph_wants_center(&lay);
 	if (shared->centered)
-	{
-		const char **points = palloc(sizeof(char *) * nsample);
-
-		for (int i = 0; i < nsample; i++)
-		{
-			char	   *point = palloc(vk_graph_dense_size(lay));
-
-			vk_space_store(&build->space, sample[i], point);
-			points[i] = point;
-		}
-		pack_mean(&build->space, points, nsample, shared->center);
-	}
-	vk_mem_shared_init((char *) shared + header, lock_tranche());
-	attach(build, segment, 0);
-	return build;
-}
-
-uint32
-vk_graph_build_handle(void *state)
-{
-	return dsm_segment_handle(((VkGraphBuild *) state)->segment);
-}
-
-void *
-vk_graph_build_attach(VkIndex *index, uint32 handle, int process)
-{
-	dsm_segment *segment = dsm_attach(handle);
-	SharedBuild *shared;
-	VkGraphBuild *build;
-
-	if (segment == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("could not map dynamic shared memory segment")));
-	shared = dsm_segment_address(segment);
-	build = make_build(index, shared->split_id, shared->seed);
-	attach(build, segment, process);
-	return build;
+		share_center(index, shared, sample, nsample);
+	vk_mem_shared_init((char *) shared + shared->graph_offset, lock_tranche());
 }
 
 /* Ends the part of a process, after its last rows; the graph stays. */
@@ -695,7 +629,5 @@ vk_graph_build_detach(void *state)
 	VkGraphBuild *build = state;
 
 	flush(build);
-	if (build->segment != NULL)
-		dsm_detach(build->segment);
 	MemoryContextDelete(build->context);
 }

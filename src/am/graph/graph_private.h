@@ -106,11 +106,11 @@ extern void *vk_graph_build_begin(VkIndex *index, uint32 split_id, int maintenan
 extern void vk_graph_build_add(void *state, ItemPointer tid, const struct varlena *value);
 extern BlockNumber vk_graph_build_end(void *state);
 extern int	vk_graph_build_sample(const VkIndexInfo *info);
-extern void *vk_graph_build_share(VkIndex *index, uint32 split_id, int maintenance_work_mem_kb,
-								  double rows, struct varlena **sample, int nsample,
-								  int nprocesses);
-extern uint32 vk_graph_build_handle(void *state);
-extern void *vk_graph_build_attach(VkIndex *index, uint32 handle, int process);
+extern double vk_graph_build_row_bytes(VkIndex *index, struct varlena **sample, int nsample);
+extern Size vk_graph_build_share_least(VkIndex *index);
+extern void vk_graph_build_share(VkIndex *index, uint32 split_id, const VkShareArea *area,
+								 struct varlena **sample, int nsample);
+extern void *vk_graph_build_attach(VkIndex *index, void *memory, int process);
 extern void vk_graph_build_detach(void *state);
 
 /* graph_vacuum.c */
