@@ -544,6 +544,9 @@ plan_jobs(VkSplitTeam *team)
 	shared->next_alone = shared->nall;
 	shared->njobs = njobs;
 	pfree(jobs);
+	ereport(DEBUG1,
+			(errmsg("%d of %d parts of index \"%s\" are loaded by all processes",
+					shared->nall, njobs, RelationGetRelationName(team->index->rel))));
 	SpinLockAcquire(&shared->mutex);
 	shared->planned = true;
 	SpinLockRelease(&shared->mutex);

@@ -1,4 +1,5 @@
-# CREATE INDEX of algorithm = hnsw with split columns: rows are sorted by split,
+# CREATE INDEX of algorithm = hnsw with split columns by one process (by several:
+# 050_graph_splits_parallel.pl): rows are sorted by split,
 # each large split is built in memory and written once, small ones share pages.
 # The index is as good as one that grew row by row, whatever the splits' sizes,
 # and nothing is left of a build that is canceled or killed.
@@ -19,8 +20,7 @@ autovacuum = off
 fsync = off
 shared_buffers = 64MB
 maintenance_work_mem = 64MB
-max_parallel_maintenance_workers = 2
-min_parallel_table_scan_size = 0
+max_parallel_maintenance_workers = 0
 max_parallel_workers_per_gather = 0
 CONF
 $node->start;
