@@ -114,7 +114,7 @@ static VkSplitRow *
 keep_row(VkSplitLoad *load, const VkSplitRow *row)
 {
 	MemoryContext old = MemoryContextSwitchTo(load->context);
-	VkSplitRow  *kept = palloc(sizeof(VkSplitRow));
+	VkSplitRow *kept = palloc(sizeof(VkSplitRow));
 
 	*kept = *row;
 	kept->key.tuple = palloc(row->key.size);
