@@ -34,7 +34,7 @@
 /* How much of a page vk_page_prefetch takes from memory. */
 #define PREFETCH_BYTES	2048
 
-/* Of a long record, a line so often. */
+/* A line of the CPU's cache, or less. */
 #define PREFETCH_STRIDE	64
 
 typedef struct RecentBuffer
@@ -117,6 +117,14 @@ recent_matches(VkIndex *index, BlockNumber block, const RecentBuffer *recent)
 		BufferIsLocal(recent->buffer) == RelationUsesLocalBuffers(index->rel);
 }
 
+static inline void
+remember(VkIndex *index, BlockNumber block, RecentBuffer *recent, Buffer buffer)
+{
+	recent->relation = RelationGetRelNumber_compat(index->rel);
+	recent->block = block;
+	recent->buffer = buffer;
+}
+
 static Buffer
 read_buffer(VkIndex *index, BlockNumber block)
 {
@@ -129,9 +137,7 @@ read_buffer(VkIndex *index, BlockNumber block)
 						 recent->buffer))
 		return recent->buffer;
 	recent->buffer = InvalidBuffer;
-	recent->buffer = ReadBuffer(index->rel, block);
-	recent->relation = RelationGetRelNumber_compat(index->rel);
-	recent->block = block;
+	remember(index, block, recent, ReadBuffer(index->rel, block));
 	return recent->buffer;
 }
 
@@ -242,24 +248,32 @@ vk_page_hint_soon(VkIndex *index, BlockNumber block)
 }
 
 /*
- * Has the CPU fetch length bytes of a page into its cache, as above; offset is
- * from the start of the page.  Asks for some lines only: the CPU notices, and
- * is faster than it would be if it were asked for each.
+ * Has the CPU fetch length bytes of a page into its cache, as above, or the
+ * kernel the page from disk: then true.  offset is from the start of the page.
  */
-void
-vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset, int length)
+bool
+vk_page_prefetch_part(VkIndex *index, BlockNumber block, int offset, int length)
 {
 	RecentBuffer *recent = recent_slot(index, block);
 	const char *page;
 
-	if (!recent_matches(index, block, recent) || BufferIsLocal(recent->buffer))
-		return;
+	if (!recent_matches(index, block, recent))
+	{
+		PrefetchBufferResult result = PrefetchBuffer(index->rel, MAIN_FORKNUM, block);
+
+		if (!BufferIsValid(result.recent_buffer))
+			return result.initiated_io;
+		remember(index, block, recent, result.recent_buffer);
+	}
+	if (BufferIsLocal(recent->buffer))
+		return false;
 	page = (const char *) BufferGetPage(recent->buffer);
 	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
 	__builtin_prefetch(page);
 	__builtin_prefetch(page + BLCKSZ - 1);
 	for (int at = 0; at < length; at += PREFETCH_STRIDE)
 		__builtin_prefetch(page + offset + at);
+	return false;
 }
 
 /*

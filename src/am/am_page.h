@@ -79,8 +79,8 @@ extern void vk_page_touch(VkIndex *index, BlockNumber block, int offset, int len
 extern const char *vk_page_hint(VkIndex *index, BlockNumber block);
 extern void vk_page_prefetch(VkIndex *index, BlockNumber block);
 extern void vk_page_hint_soon(VkIndex *index, BlockNumber block);
-extern void vk_page_prefetch_cached(VkIndex *index, BlockNumber block, int offset,
-									int length);
+extern bool vk_page_prefetch_part(VkIndex *index, BlockNumber block, int offset,
+								  int length);
 extern void vk_page_unlock(Buffer buffer);	/* keeps the pin */
 extern void vk_page_lock(Buffer buffer, int lock);	/* again, of one's own pin */
 extern void vk_page_release(Buffer buffer); /* unlocks and unpins */

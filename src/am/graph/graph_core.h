@@ -12,7 +12,7 @@
  *	core_pin(access, id)				the slot, shared-locked, or NULL if it is
  *										no longer a slot of this graph
  *	core_unpin(access)					of the one slot that is pinned
- *	core_prefetch(access, id)			it will be pinned soon
+ *	core_prefetch(access, id)			it will be pinned soon; true: it comes from disk
  *	core_hint(access, id)				it may be prefetched later
  *	core_keep(access, search, data, size)	a pointer that stays valid: data or a copy
  *
@@ -79,7 +79,7 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 {
 	const VkSpace *space = search->space;
 	const VkGraphLayout *lay = &space->lay;
-	VkNodeId	ahead[VK_LOOK_AHEAD];
+	VkNodeId	ahead[VK_LOOK_AHEAD_DISK];
 	int			look_ahead = level == 0 ? VK_LOOK_AHEAD : 1;
 	int			nahead = 0;
 	int			current = 0;
@@ -97,7 +97,8 @@ CORE(search_level) (CoreAccess *access, VkGraphSearch *search, VkNodeId entry, i
 		bool		whole;
 
 		while (nahead < look_ahead && vk_beam_next(search, &current, &ahead[nahead]))
-			core_prefetch(access, ahead[nahead++]);
+			if (core_prefetch(access, ahead[nahead++]))
+				look_ahead = VK_LOOK_AHEAD_DISK;
 		if (nahead == 0)
 			break;
 		id = ahead[0];

@@ -36,14 +36,14 @@ core_unpin(CoreAccess *graph)
 	vk_graph_unpin(graph);
 }
 
-static inline void
+static inline bool
 core_prefetch(CoreAccess *graph, VkNodeId id)
 {
 	const VkGraphLayout *lay = graph->lay;
 
-	vk_page_prefetch_cached(graph->index, id / lay->slots_per_page,
-							VK_GRAPH_SLOTS_OFFSET + id % lay->slots_per_page * lay->slot_size,
-							lay->slot_size);
+	return vk_page_prefetch_part(graph->index, id / lay->slots_per_page,
+								 VK_GRAPH_SLOTS_OFFSET + id % lay->slots_per_page * lay->slot_size,
+								 lay->slot_size);
 }
 
 static inline void

@@ -61,13 +61,14 @@ core_unpin(CoreAccess *graph)
 	unlock_slot(graph);
 }
 
-static inline void
+static inline bool
 core_prefetch(CoreAccess *graph, VkNodeId id)
 {
 	const char *slot = vk_mem_slot(graph, id);
 
 	for (int line = 0; line < graph->space->lay.slot_size; line += 64)
 		__builtin_prefetch(slot + line);
+	return false;
 }
 
 static inline void

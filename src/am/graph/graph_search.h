@@ -42,6 +42,9 @@ typedef uint64 VkBeamEntry;
 /* Nodes on their way to the CPU's cache while another is visited. */
 #define VK_LOOK_AHEAD		2
 
+/* The same once one had to come from disk. */
+#define VK_LOOK_AHEAD_DISK	8
+
 typedef struct VkVisited
 {
 	double		rank;			/* only if want_rank */
