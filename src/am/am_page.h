@@ -100,7 +100,7 @@ extern void vk_pages_free(VkIndex *index, VkBlockList *blocks);
 
 /* am_page.c: writing */
 #define VK_EDIT_MAX_PAGES	4	/* generic WAL records hold no more */
-#define VK_EDIT_MAX_PUTS	48	/* an edge of a graph needs the most: 37 */
+#define VK_EDIT_MAX_PUTS	72	/* an edge of a graph needs the most: 69 */
 
 typedef enum VkEditMode
 {

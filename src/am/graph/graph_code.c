@@ -11,8 +11,17 @@
 
 #include "am/graph/graph_code.h"
 
-/* The largest sum of four coordinates, less what rounding may add. */
-#define TABLE_MAX			253.0f
+/*
+ * The largest sum of four coordinates, less what rounding may add: it must fit a
+ * byte, and the sums of all tables 16 bits, those of the first of two planes twice.
+ */
+static float
+table_max(int code_dim, int planes)
+{
+	int			tables = code_dim / 4 * (planes == 1 ? 1 : 3);
+
+	return (float) (Min(PG_UINT8_MAX, PG_UINT16_MAX / tables) - 2);
+}
 
 const VkGraphKernels *
 vk_graph_kernels(void)
@@ -98,7 +107,7 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 		largest = Max(largest, sum);
 	}
 	/* Also false for NaN: then there is nothing to navigate by. */
-	per_unit = largest > 0 && largest < 1e37f && largest > 1e-35f ? TABLE_MAX / largest : 0;
+	per_unit = largest > 0 && largest < 1e37f && largest > 1e-35f ? table_max(code_dim, planes) / largest : 0;
 
 	for (int i = 0; i < code_dim; i++)
 	{

@@ -29,6 +29,10 @@
 #define HEADER_EDGES_OFFSET offsetof(VkGraphNode, nedges)
 #define HEADER_EDGES_SIZE	(offsetof(VkGraphNode, down) - HEADER_EDGES_OFFSET)
 
+/* An edge is a put for each piece of its code and 5 others. */
+StaticAssertDecl(VK_CODE_MAX_DIM / (8 * VK_CODE_PIECE) + 5 <= VK_EDIT_MAX_PUTS,
+				 "an edge is one change of a page");
+
 /* The part of a vector that has no place in its node's slot; last link first. */
 static bool
 write_rest(CoreAccess *graph, const VkGraphNode *node, const char *data, VkNodeId *first)

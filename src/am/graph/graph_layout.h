@@ -81,9 +81,10 @@ StaticAssertDecl(VK_LINK_HEADER == 16, "link header is 16 bytes");
 #define VK_NAV_MIN_DIM		64
 #define VK_CODE_MIN_DIM		256
 #define VK_CODE_WANTED_DIM	512
-#define VK_CODE_MAX_DIM		1024
+#define VK_CODE_SPANNING_DIM	1024
+#define VK_CODE_MAX_DIM		2048
 
-/* Codes of two bits: sums of these and not more dimensions fit 16 bits. */
+/* Beyond, a second bit is not worth reading twice as much for. */
 #define VK_CODE_PLANES		2
 #define VK_CODE_PLANES_DIM	320
 

@@ -18,7 +18,7 @@
 #define VK_GRAPH_SLOTS_KIND		1
 
 #define VK_GRAPH_MAGIC			0x766B6772U /* "vkgr" */
-#define VK_GRAPH_VERSION		2	/* 1: sketches of sparse vectors */
+#define VK_GRAPH_VERSION		3	/* 1: sketches of sparse vectors; 2: short codes of many dimensions */
 
 /* Contents of the head page. */
 typedef struct VkGraphRoot
