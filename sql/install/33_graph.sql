@@ -1,5 +1,6 @@
 -- algorithm = hnsw
 
+-- of a sparsevec, dimension is the number of its non-zeros
 CREATE FUNCTION vektonn.graph_row_bytes(elem integer, dimension integer, m integer) RETURNS float8
 	AS 'MODULE_PATHNAME', 'vk_graph_row_bytes' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION vektonn.graph_row_bytes(integer, integer, integer) IS
@@ -27,9 +28,15 @@ BEGIN
 			USING ERRCODE = 'undefined_column';
 	END IF;
 	SELECT CASE WHEN reltuples >= 0 THEN reltuples ELSE 0 END INTO tuples FROM pg_class WHERE oid = "table";
-	bytes := tuples * vektonn.graph_row_bytes(
-		CASE col.typname WHEN 'vector' THEN 0 WHEN 'halfvec' THEN 1 ELSE 2 END,
-		greatest(col.atttypmod, 1), m);
+	IF col.typname = 'sparsevec' THEN
+		-- the binary form is 12 bytes and 8 for each non-zero
+		EXECUTE format('SELECT avg(vektonn.graph_row_bytes(2, greatest((octet_length(@extschema@.sparsevec_send(%1$I)) - 12) / 8, 1), %2$s))
+			FROM (SELECT %1$I FROM %3$s WHERE %1$I IS NOT NULL LIMIT 1000) x', col.attname, m, "table") INTO bytes;
+		bytes := tuples * coalesce(bytes, 0);
+	ELSE
+		bytes := tuples * vektonn.graph_row_bytes(CASE col.typname WHEN 'vector' THEN 0 ELSE 1 END,
+			greatest(col.atttypmod, 1), m);
+	END IF;
 	-- an eighth of the memory, and not more than 16 MB, is for rows that wait to be inserted
 	RETURN (bytes + least(bytes / 7, 16777216))::bigint;
 END $$;

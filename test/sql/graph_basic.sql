@@ -58,6 +58,12 @@ SET vektonn.ef_search = 10001;
 ANALYZE g;
 SELECT vektonn.build_memory('g') BETWEEN 3000 * 900 AND 3000 * 1300;
 SELECT vektonn.build_memory('g', 'id');
+-- of sparse vectors, that of the non-zeros the rows have
+CREATE TABLE gs AS SELECT i % 3 AS part, ('{' || string_agg(j || ':1', ',') || '}/1000')::sparsevec v
+	FROM generate_series(1, 300) i, generate_series(1, CASE WHEN i % 3 = 0 THEN 300 ELSE 20 END) j GROUP BY i;
+ANALYZE gs;
+SELECT vektonn.build_memory('gs') BETWEEN 400 * 4032 AND 400 * 4032 * 1.25;
+DROP TABLE gs;
 SELECT vektonn.graph_row_bytes(0, 16001, 16);
 DROP TABLE g, h;
 DROP FUNCTION graph_disorder;

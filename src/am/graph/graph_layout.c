@@ -167,6 +167,8 @@ vk_graph_layout_init(VkGraphLayout *lay, VkElem elem, VkMetric metric, int dim, 
 		layout_spanning(lay, edges, page_bytes);
 	lay->forward = Min(m, lay->max_edges / 2);
 	lay->prune_to = lay->max_edges * 3 / 4;
+	if (elem == VK_ELEM_SPARSE)
+		lay->forward = lay->forward * VK_SPARSE_FORWARD / 100;
 
 	/* Codes come first: cache lines of them are read whole. */
 	lay->code_off = VK_NODE_HEADER;

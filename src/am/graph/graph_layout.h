@@ -96,6 +96,12 @@ StaticAssertDecl(VK_LINK_HEADER == 16, "link header is 16 bytes");
 #define VK_SPARSE_CODE_BITS	(VK_SPARSE_TERMS * 24)
 #define VK_SPARSE_INLINE	1024
 
+/*
+ * A new node's edges in percent of m.  Sparse vectors are all far apart, and a
+ * graph of more edges leads nearer for the same number of visited nodes.
+ */
+#define VK_SPARSE_FORWARD	150
+
 #define VK_MAX_LEVEL		7
 #define VK_LEVEL_FANOUT		32
 

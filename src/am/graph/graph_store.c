@@ -43,7 +43,10 @@ graph_cost(const VkIndexInfo *info, double rows, double k, double *seconds, doub
 
 PG_FUNCTION_INFO_V1(vk_graph_row_bytes);
 
-/* Bytes of a graph per row, for vektonn.build_memory(): element type, dimension, m. */
+/*
+ * Bytes of a graph per row, for vektonn.build_memory(): element type, dimension
+ * (sparse: non-zeros), m.
+ */
 Datum
 vk_graph_row_bytes(PG_FUNCTION_ARGS)
 {
@@ -54,15 +57,16 @@ vk_graph_row_bytes(PG_FUNCTION_ARGS)
 	int			slots = 1;
 
 	if (elem < VK_ELEM_FLOAT4 || elem > VK_ELEM_SPARSE || dim < 1 ||
-		(elem != VK_ELEM_SPARSE && dim > VK_MAX_DIM) || m < 2 || m > 100)
+		dim > VK_MAX_DIM || m < 2 || m > 100)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no graph of dimension %d with m = %d", dim, m),
 				 errdetail("Valid dimensions are 1 to %d, valid values of m are 2 to 100.",
 						   VK_MAX_DIM)));
 	vk_graph_layout_init(&lay, (VkElem) elem, VK_METRIC_L2, dim, m, VK_GRAPH_PAGE_BYTES);
-	if (lay.spans && elem != VK_ELEM_SPARSE)
-		slots = vk_graph_slots(&lay, vk_graph_dense_size(&lay));
+	if (lay.spans)
+		slots = vk_graph_slots(&lay, elem == VK_ELEM_SPARSE ? (int) sizeof(int32) + 8 * dim :
+							   vk_graph_dense_size(&lay));
 	PG_RETURN_FLOAT8((double) slots * lay.slot_size * (VK_LEVEL_FANOUT + 1) / VK_LEVEL_FANOUT);
 }
 
