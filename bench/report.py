@@ -42,15 +42,15 @@ def table(rows, columns):
     return '\n'.join(lines)
 
 
-def at_recall(rows, wanted):
-    """CPU per query at a recall, between the two settings around it; None when not reached, '≤' when always exceeded."""
+def at_recall(rows, wanted, key='server_cpu_us', beyond='≤ '):
+    """A measure at a recall, between the two settings around it; None when not reached, with beyond when always exceeded."""
     rows = sorted(rows, key=lambda row: row['recall'])
     for low, high in zip([None] + rows, rows):
         if high['recall'] >= wanted:
             if low is None:
-                return '≤ ' + number(high['server_cpu_us'])
+                return beyond + number(high[key])
             share = (wanted - low['recall']) / (high['recall'] - low['recall'])
-            return low['server_cpu_us'] + share * (high['server_cpu_us'] - low['server_cpu_us'])
+            return low[key] + share * (high[key] - low[key])
     return None
 
 
@@ -70,10 +70,12 @@ def main_table(results):
             lines.append({'dataset': title, 'system': system,
                           'exact': flat[0]['server_cpu_us'] / 1000 if flat else None,
                           'at95': at_recall(runs, 0.95), 'at99': at_recall(runs, 0.99),
+                          'qps95': at_recall(runs, 0.95, 'qps', '≥ '), 'qps99': at_recall(runs, 0.99, 'qps', '≥ '),
                           'build': build[0]['build_cpu_s'] if build else None,
                           'size': build[0]['index_mb'] if build else None})
     return table(lines, [('data', 'dataset'), ('system', 'system'), ('exact, ms', 'exact'),
                          ('hnsw at recall 0.95, µs', 'at95'), ('at 0.99, µs', 'at99'),
+                         ('queries/s at 0.95', 'qps95'), ('at 0.99', 'qps99'),
                          ('hnsw build, CPU s', 'build'), ('index, MB', 'size')])
 
 
@@ -88,7 +90,8 @@ def describe(run):
 
 def sections(run):
     results = run['results']
-    yield '## Summary', ('Median CPU time per query of one backend or process, k = 10. Empty: not reached, or not offered.\n\n'
+    yield '## Summary', ('Median CPU time per query of one backend or process, and queries per second of one client, k = 10. Empty: not '
+                         'reached, or not offered.\n\n'
                          + main_table(results))
     columns = [('data', 'dataset'), ('system', 'system')]
     yield '## Exact search', table(select(results, 'exact'), columns + [

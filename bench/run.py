@@ -26,7 +26,7 @@ import server
 import systems
 from datasets import DataError
 
-EF_SWEEP = (10, 20, 40, 80, 160, 320)
+EF_SWEEP = (3, 10, 20, 40, 80, 160, 320)
 SELECTIVITIES = (0.001, 0.01, 0.1, 0.5)
 PARTS = 100
 LIMIT_BYTES = 50e6
@@ -160,7 +160,7 @@ def ann(run, dataset, found):
     cases = []
     for system in found:
         if 'hnsw' in system.offers(dataset) and run.build('ann', system, dataset, 'hnsw'):
-            for ef in run.args.ef:
+            for ef in (each for each in run.args.ef if each >= system.smallest_ef):
                 cases.append(({'k': 10, 'ef': ef, **run.hnsw}, dataset, system, 'hnsw',
                               query_case(system, dataset, 'hnsw', 10, ef, run.args.queries)))
     run.interleave('ann', cases)

@@ -36,6 +36,7 @@ def scans(dataset):
 
 class System:
     only = None     # algorithms the user wants measured; all when None
+    smallest_ef = 10    # elsewhere a search finds no more rows than its beam holds
 
     def algorithms(self, dataset):
         raise NotImplementedError
@@ -130,6 +131,8 @@ class PgSystem(System):
 
 
 class Vektonn(PgSystem):
+    smallest_ef = 1
+
     def __init__(self, default_database):
         super().__init__('vektonn', 'vektonn', default_database)
 
