@@ -126,6 +126,23 @@ vk_code_table_build(const VkGraphKernels *kernels, VkCodeTable *table, const flo
 	table->tables = tables;
 }
 
+/* <owner, nbr - owner>, added in an order of its own on every CPU. */
+static float
+product_of_edge(const float *owner, const float *nbr, int dim)
+{
+	float		sums[16] = {0};
+	float		sum = 0;
+
+	for (int i = 0; i < dim; i += lengthof(sums))
+	{
+		for (int lane = 0; lane < (int) lengthof(sums); lane++)
+			sums[lane] += owner[i + lane] * (nbr[i + lane] - owner[i + lane]);
+	}
+	for (int lane = 0; lane < (int) lengthof(sums); lane++)
+		sum += sums[lane];
+	return sum;
+}
+
 void
 vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const float *owner,
 			   const float *nbr, VkEdgeCode *code)
@@ -138,10 +155,13 @@ vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const fl
 	kernels->encode(owner, nbr, lay->nav_dim, lay->code_dim, lay->planes, code->bits,
 					&norm2, &diff_code, &owner_code);
 	ratio = diff_code > 0 ? norm2 / diff_code : 0;
-	if (lay->ip)
+	if (vk_codes_inner(lay))
 	{
-		code->bias = 0;
-		code->scale = ratio;
+		/* nav of cosine is the squared distance of unit vectors */
+		float		unit = lay->metric == VK_METRIC_COSINE ? 2 : 1;
+
+		code->scale = unit * ratio;
+		code->bias = unit * (product_of_edge(owner, nbr, lay->nav_dim) - ratio * owner_code);
 	}
 	else
 	{
@@ -151,6 +171,17 @@ vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay, const fl
 	/* Vectors beyond the range of float: an edge that is always worth a look. */
 	if (!isfinite(code->bias) || !isfinite(code->scale))
 		code->bias = code->scale = 0;
+}
+
+const float *
+vk_inner_bias(const VkGraphLayout *lay, const float *bias, float nav, double norm2, float *scaled)
+{
+	double		times = lay->metric == VK_METRIC_COSINE ? 1 - nav / 2 : -nav / norm2;
+	float		factor = isfinite(times) ? (float) -times : 0;
+
+	for (int i = 0; i < VK_EDGE_GROUP; i++)
+		scaled[i] = factor * bias[i];
+	return scaled;
 }
 
 void

@@ -100,7 +100,27 @@ typedef struct VkEdgeCode
 	uint8		bits[VK_CODE_MAX_DIM / 8];
 } VkEdgeCode;
 
-/* owner, nbr: rotated, relative to the center.  ip: for navigation by inner product. */
+/*
+ * Whether codes estimate the inner product: of ip, and of cosine, whose vectors
+ * are units; else the squared distance.
+ */
+static inline bool
+vk_codes_inner(const VkGraphLayout *lay)
+{
+	return lay->elem != VK_ELEM_SPARSE &&
+		(lay->metric == VK_METRIC_IP || lay->metric == VK_METRIC_COSINE);
+}
+
+/*
+ * The biases of VK_EDGE_GROUP inner product codes for a query that is at nav of
+ * the owner, whose squared norm is norm2.  The bias of an edge is what its code is
+ * wrong by for the owner itself, and counts as often as the owner is in the query:
+ * so codes are only wrong about the part of the query across the owner.
+ */
+extern const float *vk_inner_bias(const VkGraphLayout *lay, const float *bias, float nav,
+								  double norm2, float *scaled);
+
+/* owner, nbr: rotated, relative to the center. */
 extern void vk_edge_encode(const VkGraphKernels *kernels, const VkGraphLayout *lay,
 						   const float *owner, const float *nbr, VkEdgeCode *code);
 

@@ -18,7 +18,11 @@
 #define VK_GRAPH_SLOTS_KIND		1
 
 #define VK_GRAPH_MAGIC			0x766B6772U /* "vkgr" */
-#define VK_GRAPH_VERSION		3	/* 1: sketches of sparse vectors; 2: short codes of many dimensions */
+/*
+ * 1: sketches of sparse vectors; 2: short codes of many dimensions; 3: no bias
+ * in codes of inner products.
+ */
+#define VK_GRAPH_VERSION		4
 
 /* Contents of the head page. */
 typedef struct VkGraphRoot

@@ -65,11 +65,11 @@ vk_graph_unpin(VkGraph *graph)
 	vk_page_release(graph->pinned);
 }
 
-/* Navigation by inner product, and sparse vectors, go without. */
+/* Codes of inner products, and sparse vectors, go without. */
 static inline bool
 vk_graph_wants_center(const VkGraphLayout *lay)
 {
-	return !lay->ip && lay->elem != VK_ELEM_SPARSE;
+	return !vk_codes_inner(lay) && lay->elem != VK_ELEM_SPARSE;
 }
 
 /* The varlena as a point; allocates a copy for sparse vectors only. */

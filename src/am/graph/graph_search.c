@@ -213,6 +213,8 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 	for (int start = 0; start < node->nedges; start += VK_EDGE_GROUP)
 	{
 		float		est[VK_EDGE_GROUP];
+		float		scaled[VK_EDGE_GROUP];
+		const float *bias = VK_EDGE_BIAS(lay, rec) + start;
 		float		limit = search->nbeam < ef ? INFINITY :
 		vk_beam_dist(search->beam[search->nbeam - 1]);
 		VkBeamEntry fresh[VK_EDGE_GROUP];
@@ -220,9 +222,10 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 		int			nfresh = 0;
 		uint32		below;
 
+		if (vk_codes_inner(lay))
+			bias = vk_inner_bias(lay, bias, nav, node->norm2, scaled);
 		below = search->space->codes->estimate(&search->table,
-											   VK_EDGE_CODES(lay, rec, start / VK_EDGE_GROUP),
-											   VK_EDGE_BIAS(lay, rec) + start,
+											   VK_EDGE_CODES(lay, rec, start / VK_EDGE_GROUP), bias,
 											   VK_EDGE_SCALE(lay, rec) + start,
 											   nav, limit, est);
 		if (count < VK_EDGE_GROUP)

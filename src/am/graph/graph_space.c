@@ -3,8 +3,8 @@
  * graph_space.c
  *	  Points, their distances, and the rotated vectors that codes are made of.
  *
- * l2 and l1 are navigated by squared l2; cosine by squared l2 of unit vectors,
- * which is twice the cosine distance; ip by the negative inner product, for
+ * l2 and l1 are navigated by squared l2; cosine by twice the cosine distance,
+ * which is the squared l2 of unit vectors; ip by the negative inner product, for
  * a graph built by l2 answers it badly.  Jaccard is navigated by the cosine of
  * the sets, which orders nearly alike.  Sparse vectors are not rotated:
  * graph_sparse.c makes their codes.
