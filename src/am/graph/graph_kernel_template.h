@@ -41,6 +41,8 @@ static const VkInt16v sign8 = {0, 0, 0, 0, 0, 0, 0, 0, S, S, S, S, S, S, S, S};
 static void
 hadamard(float *x, int n, float scale)
 {
+	int			h = LANES;
+
 	for (int i = 0; i < n; i += LANES)
 	{
 		VkFloat16v	v = CV(x + i) * scale;
@@ -51,18 +53,34 @@ hadamard(float *x, int n, float scale)
 		BUTTERFLY(v, SWAP8, sign8);
 		V(x + i) = v;
 	}
-	for (int h = LANES; h < n; h *= 2)
+	/* two widths at once, so that half as often all is loaded and stored */
+	for (; h * 2 < n; h *= 4)
 	{
-		for (int i = 0; i < n; i += 2 * h)
+		for (int i = 0; i < n; i += 4 * h)
 		{
 			for (int j = i; j < i + h; j += LANES)
 			{
-				VkFloat16v	a = CV(x + j);
-				VkFloat16v	b = CV(x + j + h);
+				VkFloat16v	a = CV(x + j) + CV(x + j + h);
+				VkFloat16v	b = CV(x + j) - CV(x + j + h);
+				VkFloat16v	c = CV(x + j + 2 * h) + CV(x + j + 3 * h);
+				VkFloat16v	d = CV(x + j + 2 * h) - CV(x + j + 3 * h);
 
-				V(x + j) = a + b;
-				V(x + j + h) = a - b;
+				V(x + j) = a + c;
+				V(x + j + h) = b + d;
+				V(x + j + 2 * h) = a - c;
+				V(x + j + 3 * h) = b - d;
 			}
+		}
+	}
+	if (h < n)
+	{
+		for (int j = 0; j < h; j += LANES)
+		{
+			VkFloat16v	a = CV(x + j);
+			VkFloat16v	b = CV(x + j + h);
+
+			V(x + j) = a + b;
+			V(x + j + h) = a - b;
 		}
 	}
 }

@@ -18,6 +18,9 @@
 #include "am/graph/graph_space.h"
 #include "types/types.h"
 
+/* What every CPU here has; the compiler makes no use of it by itself at -O2. */
+typedef float VkFloat4v __attribute__((vector_size(16), aligned(4), may_alias));
+
 /*
  * A candidate is left out if one chosen is nearer to it, by this factor on
  * squared distances, than the node itself.  Measured: DiskANN's 1.2 loses 0.015
@@ -120,8 +123,8 @@ vk_space_expand(const VkSpace *space, const VkPoint *point, float *out)
 	{
 		float		scale = (float) (1.0 / sqrt(point->norm2));
 
-		for (int i = 0; i < dim; i++)
-			out[i] *= scale;
+		for (int i = 0; i < space->lay.nav_dim; i += 4)
+			*(VkFloat4v *) (out + i) *= scale;
 	}
 }
 
@@ -131,8 +134,9 @@ vk_space_rotate(const VkSpace *space, const VkPoint *point, float *out)
 	vk_space_expand(space, point, out);
 	if (space->centered)
 	{
-		for (int i = 0; i < space->lay.dim; i++)
-			out[i] -= space->center[i];
+		/* beyond the dimension both are 0 */
+		for (int i = 0; i < space->lay.nav_dim; i += 4)
+			*(VkFloat4v *) (out + i) -= *(const VkFloat4v *) (space->center + i);
 	}
 	space->codes->rotate(&space->rotation, out);
 }
