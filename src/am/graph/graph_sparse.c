@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * graph_sparse.c
- *	  Codes of sparse vectors: their largest terms.
+ *	  Codes of sparse vectors: their largest terms; and of sets.
  *
  * With n' the terms of a code, the estimate of an inner product is
  *
@@ -10,6 +10,10 @@
  * which is exact for q = n and takes the terms left out to be as alike as
  * those kept; without this factor long vectors seem far.  README.md tells what
  * else was measured.
+ *
+ * Sets have no largest elements.  Their code is a bit for each of their hashes,
+ * and from the bits a query has in common with it follows how many elements,
+ * less those that are so by chance.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,6 +36,9 @@ StaticAssertDecl((int64) VK_SPARSE_TERMS * WEIGHT_MAX * CODE_WEIGHT_MAX < PG_INT
 /* How many nodes a visited one shows for the first time; the table grows. */
 #define LOOKED_PER_EF	16
 
+/* A set is sampled if it has more elements, for a code has no more than twice the bits. */
+#define SET_MAX			288
+
 /* The upper half is the hash of a code, all of it decides between equal weights. */
 static inline uint32
 hash_index(const VkSpace *space, int32 index)
@@ -43,35 +50,107 @@ hash_index(const VkSpace *space, int32 index)
 	return (uint32) (z >> 32);
 }
 
-/* What makes a vector the one that is navigated by: unit vectors, sets. */
-static float
-nav_scale(const VkSpace *space, const VkPoint *point, int nnz)
+/* Another hash than the one that sampled. */
+static inline uint32
+mix_again(uint32 hash)
 {
-	switch (space->lay.metric)
-	{
-		case VK_METRIC_JACCARD:
-			return nnz > 0 ? 1 / sqrtf((float) nnz) : 0;
-		case VK_METRIC_COSINE:
-			return point->norm2 > 0 ? (float) (1 / sqrt(point->norm2)) : 0;
-		default:
-			return 1;
-	}
+	return (hash ^ hash >> 15) * 2246822519U >> 7;
 }
 
+/* What makes a vector the one that is navigated by. */
 static float
-nav_value(const VkSpace *space, const VkSparse *sparse, int i, float scale)
+nav_scale(const VkSpace *space, const VkPoint *point)
 {
-	return space->lay.metric == VK_METRIC_JACCARD ? scale : sparse->values[i] * scale;
+	if (space->lay.metric != VK_METRIC_COSINE)
+		return 1;
+	return point->norm2 > 0 ? (float) (1 / sqrt(point->norm2)) : 0;
 }
 
 /* Squared norm of what is navigated by. */
 static float
-nav_norm2(const VkSpace *space, const VkPoint *point, int nnz)
+nav_norm2(const VkSpace *space, const VkPoint *point)
 {
-	if (space->lay.metric == VK_METRIC_JACCARD || space->lay.metric == VK_METRIC_COSINE)
-		return nnz > 0 && point->norm2 > 0 ? 1 : 0;
+	if (space->lay.metric == VK_METRIC_COSINE)
+		return point->norm2 > 0 ? 1 : 0;
 	return (float) point->norm2;
 }
+
+/* ------------------------------------------------------------------------
+ * Sets
+ * ------------------------------------------------------------------------ */
+
+/* Without the instruction, which not every CPU has, the builtin is a call. */
+static inline int
+count_ones(uint32 x)
+{
+	x -= x >> 1 & 0x55555555;
+	x = (x & 0x33333333) + (x >> 2 & 0x33333333);
+	x = (x + (x >> 4)) & 0x0F0F0F0F;
+	return (x * 0x01010101) >> 24;
+}
+
+/* A bit for each of the set's hashes; returns the number of bits set. */
+static int
+set_bits(const VkSpace *space, const VkSparse *sparse, uint32 sample, uint32 *bits)
+{
+	int			count = 0;
+
+	memset(bits, 0, VK_SPARSE_CODE_BITS / 8);
+	for (int i = 0; i < sparse->nnz; i++)
+	{
+		uint32		hash = hash_index(space, sparse->indices[i]);
+		uint32		place;
+
+		if (hash > sample)
+			continue;
+		place = mix_again(hash) % VK_SPARSE_CODE_BITS;
+		bits[place / 32] |= (uint32) 1 << place % 32;
+	}
+	for (int i = 0; i < VK_SPARSE_CODE_BITS / 32; i++)
+		count += count_ones(bits[i]);
+	return count;
+}
+
+static void
+encode_set(const VkSpace *space, const VkSparse *sparse, VkEdgeCode *code)
+{
+	uint32		bits[VK_SPARSE_CODE_BITS / 32];
+	float		rate = sparse->nnz > SET_MAX ? (float) SET_MAX / sparse->nnz : 1;
+	int			count = set_bits(space, sparse, rate < 1 ? (uint32) (rate * 4294967040.0f) : PG_UINT32_MAX,
+								 bits);
+
+	memcpy(code->bits, bits, sizeof(bits));
+	if (sparse->nnz == 0 || count == VK_SPARSE_CODE_BITS)
+		return;
+	code->scale = 2 / (sqrtf((float) sparse->nnz) * rate * (1 - (float) count / VK_SPARSE_CODE_BITS));
+	code->bias = code->scale * count;
+}
+
+static void
+query_set(VkSparseQuery *query, const VkSpace *space, const VkSparse *sparse)
+{
+	int			count = set_bits(space, sparse, PG_UINT32_MAX, query->bits);
+
+	query->base = 2;
+	query->share = (float) count / VK_SPARSE_CODE_BITS;
+	query->unit = sparse->nnz == 0 || count == VK_SPARSE_CODE_BITS ? 0 :
+		1 / (sqrtf((float) sparse->nnz) * (1 - query->share));
+}
+
+/* How many bits the code of an edge has in common with the query. */
+static inline int
+count_common(const VkSparseQuery *query, const char *code)
+{
+	int			count = 0;
+
+	for (int i = 0; i < VK_SPARSE_CODE_BITS / 32; i++)
+		count += count_ones(query->bits[i] & *(const uint32 *) (code + i * VK_CODE_STRIDE));
+	return count;
+}
+
+/* ------------------------------------------------------------------------
+ * Weights
+ * ------------------------------------------------------------------------ */
 
 void
 vk_sparse_query_init(VkSparseQuery *query)
@@ -90,10 +169,15 @@ void
 vk_sparse_query_set(VkSparseQuery *query, const VkSpace *space, const VkPoint *point)
 {
 	VkSparse	sparse = vk_point_sparse(point);
-	float		scale = nav_scale(space, point, sparse.nnz);
+	float		scale = nav_scale(space, point);
 	float		largest = 0;
 	float		per_unit;
 
+	if (space->lay.metric == VK_METRIC_JACCARD)
+	{
+		query_set(query, space, &sparse);
+		return;
+	}
 	for (int i = 0; i < query->nused; i++)
 		query->weights[query->used[i]] = 0;
 	query->nused = 0;
@@ -105,18 +189,18 @@ vk_sparse_query_set(VkSparseQuery *query, const VkSpace *space, const VkPoint *p
 		query->used = palloc(sizeof(uint16) * query->used_allocated);
 	}
 	for (int i = 0; i < sparse.nnz; i++)
-		largest = Max(largest, fabsf(nav_value(space, &sparse, i, scale)));
+		largest = Max(largest, fabsf(sparse.values[i] * scale));
 	/* Also false for NaN: then there is nothing to navigate by. */
 	per_unit = largest > 1e-30f && largest < 1e30f ? WEIGHT_MAX / largest : 0;
 	query->unit = per_unit > 0 ? 1 / per_unit : 0;
-	query->base = space->lay.ip ? 0 : nav_norm2(space, point, sparse.nnz);
+	query->base = space->lay.ip ? 0 : nav_norm2(space, point);
 	if (per_unit == 0)
 		return;
 	for (int i = 0; i < sparse.nnz; i++)
 	{
 		uint16		place = hash_index(space, sparse.indices[i]) >> 16;
 		int32		weight = query->weights[place] +
-			query_weight(nav_value(space, &sparse, i, scale), per_unit);
+			query_weight(sparse.values[i] * scale, per_unit);
 
 		query->weights[place] = (int16) Max(Min(weight, WEIGHT_MAX), -WEIGHT_MAX);
 		query->used[query->nused++] = place;
@@ -137,7 +221,7 @@ choose_terms(const VkSpace *space, const VkSparse *sparse, float scale, Term *te
 
 	for (int i = 0; i < sparse->nnz; i++)
 	{
-		float		weight = fabsf(nav_value(space, sparse, i, scale));
+		float		weight = fabsf(sparse->values[i] * scale);
 		uint32		bits;
 		uint64		key;
 		int			at;
@@ -160,22 +244,29 @@ void
 vk_sparse_encode(const VkSpace *space, const VkPoint *point, VkEdgeCode *code)
 {
 	VkSparse	sparse = vk_point_sparse(point);
-	float		scale = nav_scale(space, point, sparse.nnz);
-	float		norm2 = nav_norm2(space, point, sparse.nnz);
+	float		scale = nav_scale(space, point);
+	float		norm2 = nav_norm2(space, point);
 	Term		terms[VK_SPARSE_TERMS];
-	int			nterms = choose_terms(space, &sparse, scale, terms);
 	uint16	   *hashes = (uint16 *) code->bits;
 	int8	   *weights = (int8 *) (hashes + VK_SPARSE_TERMS);
-	float		largest = nterms > 0 ? fabsf(nav_value(space, &sparse, terms[0].at, scale)) : 0;
+	float		largest;
 	float		product = 0;
 	float		ratio;
+	int			nterms;
 
 	memset(code, 0, sizeof(*code));
+	if (space->lay.metric == VK_METRIC_JACCARD)
+	{
+		encode_set(space, &sparse, code);
+		return;
+	}
+	nterms = choose_terms(space, &sparse, scale, terms);
+	largest = nterms > 0 ? fabsf(sparse.values[terms[0].at] * scale) : 0;
 	if (!(largest > 1e-30f && largest < 1e30f))
 		return;
 	for (int i = 0; i < nterms; i++)
 	{
-		float		value = nav_value(space, &sparse, terms[i].at, scale);
+		float		value = sparse.values[terms[i].at] * scale;
 		int			weight = (int) rintf(value * (CODE_WEIGHT_MAX / largest));
 
 		hashes[i] = (uint32) terms[i].key >> 16;
@@ -270,6 +361,15 @@ sum_terms(const int16 *weights, const char *code)
 	return sum;
 }
 
+static inline float
+estimate_edge(const VkSparseQuery *query, bool sets, const char *code, float bias, float scale)
+{
+	if (sets)
+		return query->base - query->unit *
+			(scale * (float) count_common(query, code) - bias * query->share);
+	return query->base + bias - scale * query->unit * (float) sum_terms(query->weights, code);
+}
+
 /*
  * Puts the neighbours of the slot not looked at before into the beam whose
  * estimates are good enough; returns the first place that changed, INT_MAX if none.
@@ -283,6 +383,7 @@ vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
 	const float *bias = VK_EDGE_BIAS(lay, rec);
 	const float *scale = VK_EDGE_SCALE(lay, rec);
 	int			nedges = ((const VkGraphNode *) rec)->nedges;
+	bool		sets = lay->metric == VK_METRIC_JACCARD;
 	int			first = INT_MAX;
 
 	for (int e = 0; e < nedges; e++)
@@ -292,8 +393,7 @@ vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
 
 		if (ids[e] >= VK_NODE_LIMIT || !look_at(query, ids[e]))
 			continue;
-		estimate = query->base + bias[e] - scale[e] * query->unit *
-			(float) sum_terms(query->weights, rec + vk_edge_code_offset(lay, e));
+		estimate = estimate_edge(query, sets, rec + vk_edge_code_offset(lay, e), bias[e], scale[e]);
 		entry = vk_beam_entry(ids[e], estimate);
 		if (search->nbeam == ef && entry > search->beam[ef - 1])
 			continue;

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * graph_sparse.h
- *	  Codes of sparse vectors: their largest terms.
+ *	  Codes of sparse vectors: their largest terms; and of sets.
  *
  * The code of an edge holds VK_SPARSE_TERMS terms of the neighbour, each a hash
- * of 16 bits of its index and its weight in 8 bits.  It does not depend on
- * the owner of the edge, so a node has the same estimate wherever a search
- * comes to it from, and is estimated once.
+ * of 16 bits of its index and its weight in 8 bits; by Jaccard's distance, as
+ * many bits, those set that the neighbour's elements are hashed to.  It does not
+ * depend on the owner of the edge, so a node has the same estimate wherever a
+ * search comes to it from, and is estimated once.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,8 @@ struct VkGraphSearch;
 /* A query: its weights by hash of the index, and the nodes looked at. */
 typedef struct VkSparseQuery
 {
+	uint32		bits[VK_SPARSE_CODE_BITS / 32]; /* sets: the query's code */
+	float		share;			/* sets: of the bits that are set */
 	int16	   *weights;		/* VK_SPARSE_HASHES */
 	uint16	   *used;			/* places of weights that are not 0 */
 	int			nused;
