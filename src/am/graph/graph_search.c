@@ -93,6 +93,7 @@ vk_search_trim(VkGraphSearch *search)
 	pfree(search->beam);
 	pfree(search->seen);
 	pfree(search->visited);
+	vk_sparse_trim(&search->sparse);
 	search->beam = NULL;
 	search->seen = NULL;
 	search->beam_allocated = search->nbeam = search->nvisited = 0;

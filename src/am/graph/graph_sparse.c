@@ -300,6 +300,15 @@ vk_sparse_begin(VkSparseQuery *query, int ef)
 	memset(query->looked, 0, sizeof(uint32) * wanted);
 }
 
+void
+vk_sparse_trim(VkSparseQuery *query)
+{
+	if (query->looked != NULL)
+		pfree(query->looked);
+	query->looked = NULL;
+	query->looked_allocated = query->looked_mask = query->looked_count = 0;
+}
+
 static void
 grow_looked(VkSparseQuery *query)
 {

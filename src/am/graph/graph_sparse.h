@@ -41,6 +41,9 @@ extern void vk_sparse_query_set(VkSparseQuery *query, const VkSpace *space, cons
 /* A level is searched with a beam of ef: no node has been looked at. */
 extern void vk_sparse_begin(VkSparseQuery *query, int ef);
 
+/* Gives back what a wide beam took. */
+extern void vk_sparse_trim(VkSparseQuery *query);
+
 /* The code of an edge to the point. */
 extern void vk_sparse_encode(const VkSpace *space, const VkPoint *point, VkEdgeCode *code);
 
