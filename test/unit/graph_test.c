@@ -287,6 +287,79 @@ make_points(const VkSpace *space, int count, DataShape shape, uint32 *sizes, cha
 	return NULL;
 }
 
+/*
+ * Estimates of sparse vectors, as a search gets them: those of vectors that fit
+ * a code are right but for rounding and a few whose hashes collide; others are
+ * unbiased and near.
+ */
+static void
+test_sparse_estimates(VkMetric metric, double bound)
+{
+	enum
+	{
+		POINTS = VK_EDGE_GROUP + 1
+	};
+	VkGraphLayout lay;
+	VkSpace		space;
+	VkGraphSearch search;
+	uint32		sizes[POINTS];
+	char	   *all[POINTS];
+	VkPoint		points[POINTS];
+	char	   *rec;
+	double		error = 0;
+	double		bias = 0;
+	double		scale = 0;
+	int			fitting = 0;
+	int			wrong = 0;
+
+	vk_graph_layout_init(&lay, VK_ELEM_SPARSE, metric, 1000, 16, VK_GRAPH_PAGE_BYTES);
+	vk_space_init(&space, &lay, 31);
+	vk_search_init(&search, &space);
+	rec = palloc0(lay.slot_size);
+	for (int repeat = 0; repeat < 20; repeat++)
+	{
+		make_points(&space, POINTS, DATA_NORMAL, sizes, all);
+		for (int i = 0; i < POINTS; i++)
+		{
+			points[i].data = all[i];
+			points[i].norm2 = vk_space_norm2(&space, all[i]);
+		}
+		for (int e = 0; e < VK_EDGE_GROUP; e++)
+		{
+			VkEdgeCode	code;
+
+			vk_sparse_encode(&space, &points[e], &code);
+			vk_edge_put(&lay, rec, e, e, 0, &code);
+		}
+		((VkGraphNode *) rec)->nedges = VK_EDGE_GROUP;
+		vk_search_set(&search, &points[VK_EDGE_GROUP]);
+		vk_search_begin(&search, VK_EDGE_GROUP);
+		vk_search_expand(&search, rec, 0, VK_EDGE_GROUP);
+		CHECK(search.nbeam == VK_EDGE_GROUP, "metric %d: %d of the edges in the beam", metric, search.nbeam);
+		for (int i = 0; i < search.nbeam; i++)
+		{
+			uint32		e = (uint32) search.beam[i] >> 1;
+			float		estimate = vk_beam_dist(search.beam[i]);
+			float		exact = vk_space_measure(&space, &points[VK_EDGE_GROUP], &points[e], NULL);
+			double		size = lay.ip ? sqrt(points[e].norm2 * points[VK_EDGE_GROUP].norm2) :
+			metric == VK_METRIC_COSINE || metric == VK_METRIC_JACCARD ? 1 :
+			points[e].norm2 + points[VK_EDGE_GROUP].norm2;
+
+			if (vk_point_sparse(&points[e]).nnz <= VK_SPARSE_TERMS && metric != VK_METRIC_JACCARD)
+			{
+				fitting++;
+				wrong += fabs(estimate - exact) > 0.01 * size;
+			}
+			error += fabs(estimate - exact);
+			bias += estimate - exact;
+			scale += size;
+		}
+	}
+	CHECK(wrong * 20 <= fitting, "metric %d: %d of %d estimates of short vectors", metric, wrong, fitting);
+	CHECK(error < bound * scale, "metric %d: mean error %g", metric, error / scale);
+	CHECK(fabs(bias) < bound / 2 * scale, "metric %d: bias %g", metric, bias / scale);
+}
+
 static int
 compare_double(const void *a, const void *b)
 {
@@ -452,10 +525,12 @@ main(void)
 	}
 	for (int metric = VK_METRIC_L2; metric <= VK_METRIC_L1; metric++)
 	{
+		test_sparse_estimates(metric, 0.018);
 		for (int elem = 0; elem < 2; elem++)
 			test_recall(elem, metric, 128, 1200, DATA_NORMAL, metric == VK_METRIC_L1 ? 60 : 40, 0.95);
 		test_recall(VK_ELEM_SPARSE, metric, 1000, 1000, DATA_NORMAL, 100, 0.95);
 	}
+	test_sparse_estimates(VK_METRIC_JACCARD, 0.1);
 	test_recall(VK_ELEM_SPARSE, VK_METRIC_JACCARD, 1000, 1000, DATA_NORMAL, 100, 0.9);
 	test_recall(VK_ELEM_FLOAT4, VK_METRIC_L2, 100, 2000, DATA_CLUSTERED, 40, 0.95);
 	test_recall(VK_ELEM_FLOAT4, VK_METRIC_IP, 100, 2000, DATA_SKEWED, 80, 0.9);
