@@ -9,8 +9,8 @@
  * splits share parts, each a range of their order.  Then it is known how many
  * rows a part has, and parts are loaded, the largest first:
  *
- * - by all processes together, if it is a large share of all rows or would not
- *   fit the memory of one.  Their bulk load is in the shared memory made at the
+ * - by all processes together, if it would not fit the memory of one, or if
+ *   whole splits could not be shared out evenly otherwise.  Their bulk load is in the shared memory made at the
  *   beginning, for one part at a time.  Who comes later joins; the last to
  *   leave ends the load while the others go on with other parts.
  * - by one process, in memory of its own: a range is sorted first.
@@ -24,7 +24,8 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
+#include <math.h>
+
 #include "commands/progress.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -52,10 +53,10 @@
 #define PART_KB			(32 + BLCKSZ / 1024)
 
 /*
- * A split is loaded by all if it has 1 of so many of the rows each process has
- * to load.  What one process still does when the others have finished is less.
+ * How long a process may be idle in the end, as a share of the time of all: if
+ * longer, a split is loaded by all, although that takes 5 to 25 % more CPU.
  */
-#define ALL_SHARE		4
+#define IDLE_SHARE		20
 
 /* Room over what the number of rows is estimated to need. */
 #define SHARED_SLACK	1.25
@@ -219,12 +220,59 @@ plan_known(VkSplitPlan *plan, const VkBuildSample *sample, int most)
 	plan->nknown = Min(plan->nknown, most);
 }
 
-/* Is it better to load a split of so many rows by all processes? */
-static bool
-is_for_all(double rows, double all_rows, int nprocesses, double row_bytes, int memory_kb)
+/* About how long it takes to load a split of so many rows. */
+static double
+split_cost(double rows)
 {
-	return (nprocesses > 1 && rows * nprocesses * ALL_SHARE > all_rows) ||
-		rows * row_bytes > (double) memory_kb * 1024;
+	return rows * log2(rows + 1);
+}
+
+/*
+ * How long the last one of so many processes takes for splits of these costs,
+ * largest first, if each takes the next one when it is done.
+ */
+static double
+longest_share(const double *costs, int ncosts, int nprocesses)
+{
+	double	   *loads = palloc0(sizeof(double) * nprocesses);
+	double		longest = 0;
+
+	for (int i = 0; i < ncosts; i++)
+	{
+		int			least = 0;
+
+		for (int process = 1; process < nprocesses; process++)
+			if (loads[process] < loads[least])
+				least = process;
+		loads[least] += costs[i];
+		longest = Max(longest, loads[least]);
+	}
+	pfree(loads);
+	return longest;
+}
+
+/*
+ * How many of the splits of so many rows, largest first, are better loaded by
+ * all processes.  What else there is, is in small pieces.
+ */
+static int
+count_for_all(const double *rows, int nsplits, int nprocesses, double row_bytes, int memory_kb)
+{
+	double	   *costs = palloc(sizeof(double) * Max(nsplits, 1));
+	double		all_costs = 0;
+	double		alone;
+	int			count = 0;
+
+	for (int i = 0; i < nsplits; i++)
+		all_costs += costs[i] = split_cost(rows[i]);
+	alone = all_costs;
+	while (count < nsplits &&
+		   (rows[count] * row_bytes > (double) memory_kb * 1024 ||
+			longest_share(costs + count, nsplits - count, nprocesses) - alone / nprocesses >
+			all_costs / nprocesses / IDLE_SHARE))
+		alone -= costs[count++];
+	pfree(costs);
+	return count;
 }
 
 /*
@@ -237,7 +285,7 @@ vk_split_plan(VkIndex *index, const VkBuildSample *sample, double rows, int npro
 	VkSplitPlan *plan = palloc0(sizeof(VkSplitPlan));
 	int			least_kb = maintenance_work_mem / 2 / nprocesses;
 	int			most_parts = least_kb / PART_KB;
-	double		largest;
+	double		known_rows[MAX_KNOWN];
 
 	plan->index = index;
 	plan->nprocesses = nprocesses;
@@ -247,10 +295,11 @@ vk_split_plan(VkIndex *index, const VkBuildSample *sample, double rows, int npro
 	while (plan->range_bits < MAX_RANGE_BITS &&
 		   plan->nknown + (2 << plan->range_bits) <= most_parts)
 		plan->range_bits++;
-	largest = plan->nknown == 0 ? 0 : rows / sample->count * plan->known[0].count;
-	if (is_for_all(largest, rows, nprocesses, plan->row_bytes, plan->memory_kb))
+	for (int i = 0; i < plan->nknown; i++)
+		known_rows[i] = rows / sample->count * plan->known[i].count;
+	if (count_for_all(known_rows, plan->nknown, nprocesses, plan->row_bytes, plan->memory_kb) > 0)
 	{
-		double		wanted = largest * plan->row_bytes * SHARED_SLACK;
+		double		wanted = known_rows[0] * plan->row_bytes * SHARED_SLACK;
 		double		most = (double) maintenance_work_mem / 2 * 1024;
 
 		plan->area_size = (Size) Min(wanted, most);
@@ -493,7 +542,7 @@ typedef struct Job
 {
 	int			part;
 	uint64		rows;
-	bool		all;
+	bool		large;			/* one split, not a small one */
 } Job;
 
 static int
@@ -502,8 +551,8 @@ compare_jobs(const void *a, const void *b)
 	const Job  *left = a;
 	const Job  *right = b;
 
-	if (left->all != right->all)
-		return left->all ? -1 : 1;
+	if (left->large != right->large)
+		return left->large ? -1 : 1;
 	if (left->rows != right->rows)
 		return left->rows > right->rows ? -1 : 1;
 	return left->part - right->part;
@@ -514,12 +563,11 @@ static void
 plan_jobs(VkSplitTeam *team)
 {
 	TeamShared *shared = team->shared;
-	Job		   *jobs = palloc(sizeof(Job) * shared->nparts);
-	double		all_rows = 0;
+	Job			jobs[MAX_PARTS];
+	double		rows[MAX_KNOWN];
 	int			njobs = 0;
+	int			nlarge = 0;
 
-	for (int part = 0; part < shared->nparts; part++)
-		all_rows += shared->parts[part].rows;
 	for (int part = 0; part < shared->nparts; part++)
 	{
 		const Part *counts = &shared->parts[part];
@@ -529,21 +577,21 @@ plan_jobs(VkSplitTeam *team)
 			continue;
 		job->part = part;
 		job->rows = counts->rows;
-		job->all = shared->area_size > 0 && part < shared->nknown &&
-			counts->bytes > VK_TINY_MAX_BYTES &&
-			is_for_all(counts->rows, all_rows, shared->present, shared->row_bytes,
-					   shared->memory_kb);
+		job->large = part < shared->nknown && counts->bytes > VK_TINY_MAX_BYTES;
 		njobs++;
 	}
 	qsort(jobs, njobs, sizeof(Job), compare_jobs);
 	for (int i = 0; i < njobs; i++)
 	{
 		shared->jobs[i] = jobs[i].part;
-		shared->nall += jobs[i].all;
+		if (jobs[i].large)
+			rows[nlarge++] = jobs[i].rows;
 	}
+	if (shared->area_size > 0)
+		shared->nall = count_for_all(rows, nlarge, shared->present, shared->row_bytes,
+									 shared->memory_kb);
 	shared->next_alone = shared->nall;
 	shared->njobs = njobs;
-	pfree(jobs);
 	ereport(DEBUG1,
 			(errmsg("%d of %d parts of index \"%s\" are loaded by all processes",
 					shared->nall, njobs, RelationGetRelationName(team->index->rel))));
