@@ -4,9 +4,10 @@
 use strict;
 use warnings;
 
-use IPC::Run qw(start finish);
+use IPC::Run qw(finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkBuild;
 use VkCrash;
 use VkWait;
 use Test::More;
@@ -39,7 +40,6 @@ INSERT INTO t(v) SELECT v FROM (SELECT v FROM t LIMIT 1) x, generate_series(1, 7
 SQL
 
 sub value { return (split /\n/, $node->safe_psql('postgres', join(';', @_)))[-1] }
-sub files { return scalar(grep { /^mmap\.\d/ } slurp_dir($node->data_dir . '/pg_dynshmem')) }
 
 # Builds t_v with the settings; how many processes did, and what the server said.
 sub build
@@ -121,48 +121,31 @@ SQL
 is(value("SELECT vektonn.check_index('$_')"), 300, "$_: check_index") for qw(u_v u_s u_v_pages);
 
 # A build that takes long, in the background.
-my $files = files();
 $node->safe_psql('postgres', 'DROP INDEX t_v');
-$node->safe_psql('postgres', 'CHECKPOINT');
-my $slow = 'CREATE INDEX t_slow ON t USING vektonn (v vector_l2_ops) WITH (algorithm = hnsw, m = 100, ef_construction = 1000)';
-my $relfiles = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = 'postgres')) f WHERE f ~ '^[0-9]+\$'";
-my $before = value($relfiles);
+my $before = relation_files($node);
+my @segments = segments($node);
 
 sub start_slow
 {
 	my ($out) = @_;
-	my $handle = start([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', $slow ], '>', '/dev/null', '2>', $out);
-	until_true('progress is reported',
-		sub { return value('SELECT coalesce(bool_or(tuples_done > 0 AND blocks_total > 0), false) FROM pg_stat_progress_create_index') eq 't' });
-	return $handle;
-}
-
-sub check_nothing_left
-{
-	my ($name) = @_;
-	until_true("$name: no worker left",
-		sub { return value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'") == 0 });
-	until_true("$name: no shared memory left", sub { return files() == $files });
-	is(value("SELECT count(*) FROM pg_class WHERE relname = 't_slow'"), 0, "$name: no index");
-	$node->safe_psql('postgres', 'CHECKPOINT');
-	is(value($relfiles), $before, "$name: no file");
-	return;
+	return start_slow_build($node, "SET application_name = 'slow'", 't USING vektonn (v vector_l2_ops)',
+		'tuples_done > 0 AND blocks_total > 0', $out);
 }
 
 my $err = '';
 my $handle = start_slow(\$err);
-cmp_ok(files(), '>', $files, 'the graph is in shared memory');
+cmp_ok(other_segments($node, @segments), '>', 0, 'the graph is in shared memory');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index");
 finish($handle);
 like($err, qr/canceling statement due to user request/, 'canceled');
-check_nothing_left('canceled');
+check_nothing_left($node, 'canceled', $before, @segments);
 
 $err = '';
 $handle = start_slow(\$err);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
 finish($handle);
 like($err, qr/terminating/, 'a worker ended');
-check_nothing_left('a worker ended');
+check_nothing_left($node, 'a worker ended', $before, @segments);
 
 # No shared memory to be had: one process, and it says so.
 my $dir = $node->data_dir . '/pg_dynshmem';
@@ -172,7 +155,7 @@ chmod(0700, $dir);
 is($processes, 0, 'no shared memory: one process');
 like($said, qr/NOTICE:  index "t_v" is built by one process/, 'no shared memory: a notice');
 check_index('no shared memory', $rows, $recall);
-is(files(), $files, 'no shared memory: no file');
+is(other_segments($node, @segments), 0, 'no shared memory: no file');
 
 # Killed in the middle.
 $node->safe_psql('postgres', 'DROP INDEX t_v');

@@ -6,11 +6,11 @@
 use strict;
 use warnings;
 
-use IPC::Run qw(start finish);
+use IPC::Run qw(finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkBuild;
 use VkCrash;
-use VkWait;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('splits');
@@ -160,31 +160,23 @@ is(value("SELECT vektonn.check_index('$_')"), 300, "$_: check_index") for qw(w_v
 
 # A build that takes long, in the background, with a sort on disk.
 $node->safe_psql('postgres', 'DROP INDEX t_v');
-$node->safe_psql('postgres', 'CHECKPOINT');
-my $slow = 'CREATE INDEX t_slow ON t USING vektonn (v vector_l2_ops, s, u) WITH (algorithm = hnsw, m = 100, ef_construction = 1000)';
-my $relfiles = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = 'postgres')) f WHERE f ~ '^[0-9]+\$'";
-my $before = value($relfiles);
+my $before = relation_files($node);
+my @segments = segments($node);
 
 sub start_slow
 {
 	my ($out) = @_;
-	my $handle = start([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', 'SET maintenance_work_mem = 1024', '-c', $slow ],
-		'>', '/dev/null', '2>', $out);
-	until_true('splits are being loaded',
-		sub { return value("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase ~ 'loading splits' AND tuples_done > 100") == 1 });
-	return $handle;
+	return start_slow_build($node, 'SET maintenance_work_mem = 1024', 't USING vektonn (v vector_l2_ops, s, u)',
+		"phase ~ 'loading splits' AND tuples_done > 100", $out);
 }
 
 my $err = '';
 my $handle = start_slow(\$err);
-cmp_ok(value('SELECT count(*) FROM pg_ls_tmpdir()'), '>', 0, 'the sort is on disk');
+cmp_ok(temporary_files($node), '>', 0, 'the sort is on disk');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index');
 finish($handle);
 like($err, qr/canceling statement due to user request/, 'canceled');
-is(value("SELECT count(*) FROM pg_class WHERE relname = 't_slow'"), 0, 'canceled: no index');
-is(value('SELECT count(*) FROM pg_ls_tmpdir()'), 0, 'canceled: no temporary file');
-$node->safe_psql('postgres', 'CHECKPOINT');
-is(value($relfiles), $before, 'canceled: no file');
+check_nothing_left($node, 'canceled', $before, @segments);
 
 $err = '';
 $handle = start_slow(\$err);

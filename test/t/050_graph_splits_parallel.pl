@@ -5,10 +5,10 @@
 use strict;
 use warnings;
 
-use File::Find;
-use IPC::Run qw(start finish);
+use IPC::Run qw(finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use VkBuild;
 use VkCrash;
 use VkWait;
 use Test::More;
@@ -71,26 +71,6 @@ END \$\$;
 SQL
 
 sub value { return (split /\n/, $node->safe_psql('postgres', join(';', @_)))[-1] }
-sub segments { return grep { /^mmap\.\d/ } slurp_dir($node->data_dir . '/pg_dynshmem') }
-
-# Those that are not among the ones given: the server has some of its own, and
-# may make more of them for its statistics, of 1 MB, 2 MB and so on.
-sub other_segments
-{
-	my %given = map { $_ => 1 } @_;
-	my @sizes = map { -s $node->data_dir . "/pg_dynshmem/$_" // 0 } grep { !$given{$_} } segments();
-
-	return scalar(grep { $_ < 1024 * 1024 || ($_ & ($_ - 1)) != 0 } @sizes);
-}
-
-# Files of sorts, and of rows on their way from one process to another.
-sub temporary_files
-{
-	my $files = 0;
-
-	find({ wanted => sub { $files++ if -f $_ }, no_chdir => 1 }, grep { -d } $node->data_dir . '/base/pgsql_tmp');
-	return $files;
-}
 
 # Builds t_v with the settings.  How many processes did, how many splits all of
 # them together, and what the server said.
@@ -137,7 +117,7 @@ cmp_ok($recall, '>', 0.9, 'by one process it is good');
 $splits = value($info);
 my $size = value("SELECT pg_relation_size('t_v')");
 
-@segments = segments();
+@segments = segments($node);
 for my $workers (1, 2)
 {
 	($processes, $together) = build("SET max_parallel_maintenance_workers = $workers");
@@ -147,7 +127,7 @@ for my $workers (1, 2)
 	is(value($info), $splits, "$workers workers: splits are as large as by one process");
 	cmp_ok(value("SELECT pg_relation_size('t_v')"), '<=', 1.1 * $size, "$workers workers: no larger than by one process");
 }
-is(other_segments(@segments) . ' ' . temporary_files(), '0 0', 'no shared memory, no temporary file is left');
+is(other_segments($node, @segments) . ' ' . temporary_files($node), '0 0', 'no shared memory, no temporary file is left');
 
 ($processes) = build('SET max_parallel_workers = 0');
 is($processes, 1, 'no worker is free: the leader alone');
@@ -216,59 +196,41 @@ is( value(
 	value('SELECT count(*) FROM t'), 'temporary: check_index');
 
 # An error in one of the processes.
-@segments = segments();
+@segments = segments($node);
 my (undef, undef, $err) = $node->psql('postgres',
 	'CREATE INDEX t_bad ON t USING vektonn (v vector_l2_ops, s) WITH (algorithm = hnsw) WHERE 1 / (id - 9999) < 2');
 like($err, qr/division by zero/, 'an error ends the build');
-until_true('an error: nothing is left', sub { return other_segments(@segments) == 0 && temporary_files() == 0 });
+until_true('an error: nothing is left', sub { return other_segments($node, @segments) == 0 && temporary_files($node) == 0 });
 
 # A build that takes long, in the background.
 $node->safe_psql('postgres', 'DROP INDEX t_v');
-$node->safe_psql('postgres', 'CHECKPOINT');
-my $slow = 'CREATE INDEX t_slow ON t USING vektonn (v vector_l2_ops, s, u) WITH (algorithm = hnsw, m = 100, ef_construction = 1000)';
-my $relfiles = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = 'postgres')) f WHERE f ~ '^[0-9]+\$'";
-my $before = value($relfiles);
+my $before = relation_files($node);
 
 sub start_slow
 {
 	my ($out) = @_;
-	my $handle = start([ 'psql', '-X', '-d', $node->connstr('postgres'), '-c', 'SET maintenance_work_mem = 8192', '-c', $slow ],
-		'>', '/dev/null', '2>', $out);
-	until_true('splits are being loaded',
-		sub { return value("SELECT count(*) FROM pg_stat_progress_create_index WHERE phase ~ 'loading splits' AND tuples_done > 100") == 1 });
-	return $handle;
-}
-
-sub check_nothing_left
-{
-	my ($name) = @_;
-	until_true("$name: no worker left",
-		sub { return value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'") == 0 });
-	until_true("$name: no shared memory, no temporary file left", sub { return other_segments(@segments) == 0 && temporary_files() == 0 });
-	is(value("SELECT count(*) FROM pg_class WHERE relname = 't_slow'"), 0, "$name: no index");
-	$node->safe_psql('postgres', 'CHECKPOINT');
-	is(value($relfiles), $before, "$name: no file");
-	return;
+	return start_slow_build($node, 'SET maintenance_work_mem = 8192', 't USING vektonn (v vector_l2_ops, s, u)',
+		"phase ~ 'loading splits' AND tuples_done > 100", $out);
 }
 
 $err = '';
 my $handle = start_slow(\$err);
 my $shared = 0;
-$shared += -s $_ for map { $node->data_dir . "/pg_dynshmem/$_" } segments();
+$shared += -s $_ for map { $node->data_dir . "/pg_dynshmem/$_" } segments($node);
 cmp_ok($shared, '>', 1024 * 1024, 'the largest split is in shared memory');
 cmp_ok($shared, '<', 8 * 1024 * 1024, 'all of it is less than maintenance_work_mem');
-cmp_ok(temporary_files(), '>', 0, 'rows are in temporary files');
+cmp_ok(temporary_files($node), '>', 0, 'rows are in temporary files');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index');
 finish($handle);
 like($err, qr/canceling statement due to user request/, 'canceled');
-check_nothing_left('canceled');
+check_nothing_left($node, 'canceled', $before, @segments);
 
 $err = '';
 $handle = start_slow(\$err);
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
 finish($handle);
 like($err, qr/terminating/, 'a worker ended');
-check_nothing_left('a worker ended');
+check_nothing_left($node, 'a worker ended', $before, @segments);
 
 # No shared memory to be had: one process, and it says so.
 my $dir = $node->data_dir . '/pg_dynshmem';
@@ -278,20 +240,20 @@ chmod(0700, $dir);
 is($processes, 0, 'no shared memory: one process');
 like($said, qr/NOTICE:  index "t_v" is built by one process/, 'no shared memory: a notice');
 check_index('no shared memory');
-is(other_segments(@segments) . ' ' . temporary_files(), '0 0', 'no shared memory: nothing is left');
+is(other_segments($node, @segments) . ' ' . temporary_files($node), '0 0', 'no shared memory: nothing is left');
 
 # Killed in the middle.
 $node->safe_psql('postgres', 'DROP INDEX t_v');
 $err = '';
 $handle = start_slow(\$err);
-@segments = segments();
+@segments = segments($node);
 kill_server($node);
 finish($handle);
 $node->start;
 is(value("SELECT count(*) FROM pg_class WHERE relname = 't_slow'"), 0, 'killed: no index');
-my %now = map { $_ => 1 } segments();
+my %now = map { $_ => 1 } segments($node);
 is(scalar(grep { $now{$_} } @segments), 0, 'killed: no shared memory is left');
-is(temporary_files(), 0, 'killed: no temporary file is left');
+is(temporary_files($node), 0, 'killed: no temporary file is left');
 build('SET max_parallel_maintenance_workers = 2');
 check_index('killed, then built');
 
