@@ -11,6 +11,10 @@
  * row before.  A hint that is wrong costs time and nothing else: what is behind
  * it is not looked at, but for a line pointer that tells which line to fetch.
  *
+ * A buffer that still has the page is given to the table access method before
+ * it asks for the row: that spares the lookup in the shared buffer mapping
+ * table, which is more than half of what fetching a row costs.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,6 +23,7 @@
 #include "access/relscan.h"
 #include "access/tableam.h"
 #include "common/hashfn.h"
+#include "pgstat.h"
 #include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 
@@ -88,6 +93,35 @@ vk_heap_learn(IndexScanDesc desc)
 	hint->relation = RelationGetRelNumber_compat(heap);
 	hint->block = block;
 	hint->buffer = buffer;
+}
+
+/*
+ * The row in xs_heaptid is returned next: pins its page, if it is where it was.
+ * The scan of the heap releases the page as it does those it has read itself.
+ */
+void
+vk_heap_pin(IndexScanDesc desc)
+{
+	IndexFetchHeapData *fetch = (IndexFetchHeapData *) desc->xs_heapfetch;
+	BlockNumber block = ItemPointerGetBlockNumber(&desc->xs_heaptid);
+	const HeapHint *hint;
+	Relation	heap;
+
+	if (!is_heap(desc))
+		return;
+	heap = fetch->xs_base.rel;
+	hint = hint_slot(heap, block);
+	if (hint->buffer <= 0 || hint->buffer == fetch->xs_cbuf || hint->block != block ||
+		hint->relation != RelationGetRelNumber_compat(heap) ||
+		!ReadRecentBuffer(RelationGetLocator_compat(heap), MAIN_FORKNUM, block, hint->buffer))
+		return;
+	pgstat_count_buffer_read(heap);
+	pgstat_count_buffer_hit(heap);
+	if (BufferIsValid(fetch->xs_cbuf))
+		ReleaseBuffer(fetch->xs_cbuf);
+	fetch->xs_cbuf = hint->buffer;
+	/* as the heap does with each page it comes to */
+	heap_page_prune_opt(heap, hint->buffer);
 }
 
 /* The rows that will be returned next. */

@@ -268,6 +268,7 @@ extern void vk_explain_init(void);
 
 /* am_heap.c */
 extern void vk_heap_learn(IndexScanDesc desc);
+extern void vk_heap_pin(IndexScanDesc desc);
 extern void vk_heap_prefetch(IndexScanDesc desc, const VkCandidate *rows, int64 count);
 
 /* am_scan.c */

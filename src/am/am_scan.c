@@ -361,6 +361,7 @@ vk_get_tuple(IndexScanDesc desc, ScanDirection direction)
 	state->last = candidate;
 	state->returned++;
 	vk_tid_decode(candidate.tid, &desc->xs_heaptid);
+	vk_heap_pin(desc);
 	desc->xs_recheck = false;
 	set_orderby(desc, state, candidate.distance);
 	return true;
