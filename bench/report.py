@@ -83,9 +83,9 @@ def describe(run):
     machine = run['machine']
     systems = ', '.join(f'{name} {version}' for name, version in run['systems'].items())
     return (f"{run['date'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-            f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}, commit {run['commit'] or 'unknown'}. "
-            'Commands, and the load average at the end of each:\n\n'
-            + '\n'.join(f'- `{command}` ({load:.1f})' for command, load in run['commands']))
+            f"PostgreSQL {run['server'].get('server_version', '?')}, {systems}. "
+            'Commands, the commit, and the load average at the end of each:\n\n'
+            + '\n'.join(f'- `{command}` ({commit}, {load:.1f})' for command, load, commit in run['commands']))
 
 
 def sections(run):
@@ -183,19 +183,27 @@ def replace_between(path, text):
         file.write(head + start + text + '\n' + end + rest.split(end, 1)[1])
 
 
+def read_run(path):
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {path}: {error}')
+
+
+def measured(row):
+    """What a later run measures anew."""
+    return tuple(row.get(key) for key in ('experiment', 'dataset', 'system', 'algorithm'))
+
+
 def read_runs(paths):
-    """The first run with the results and commands of all."""
-    whole = None
-    for path in paths:
-        try:
-            with open(path) as file:
-                run = json.load(file)
-        except (OSError, ValueError) as error:
-            sys.exit(f'error: {path}: {error}')
-        if whole is None:
-            whole = {**run, 'results': [], 'commands': []}
-        whole['results'] += run['results']
-        whole['commands'].append((run['command'], run['machine']['load_average']))
+    """The results of all runs, of the same measurement those of the last; machine and server of the first."""
+    runs = sorted(map(read_run, paths), key=lambda run: run['date'])
+    whole = {**runs[0], 'results': [], 'commands': []}
+    for run in runs:
+        again = set(map(measured, run['results']))
+        whole['results'] = [row for row in whole['results'] if measured(row) not in again] + run['results']
+        whole['commands'].append((run['command'], run['machine']['load_average'], run['commit'] or 'unknown'))
         whole['systems'].update(run['systems'])
     return whole
 
