@@ -370,7 +370,7 @@ share_store(VkBuild *build, const VkBuildSample *sample, double rows, int nproce
 	const VkStoreOps *store = index->store;
 	Size		memory = (Size) maintenance_work_mem * 1024;
 	double		wanted = rows * SHARED_SLACK *
-		store->share_row_bytes(index, sample->values, sample->count);
+	store->share_row_bytes(index, sample->values, sample->count);
 	VkShareArea area;
 	dsm_segment *segment;
 

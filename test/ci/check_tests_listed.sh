@@ -32,7 +32,7 @@ done
 for file in test/unit/*.c; do
 	case $(basename "$file") in
 	*_test.c) ;;
-	*) grep -qrE "${file%.c}\.[co]" test/unit Makefile || complain "$file: neither a *_test.c nor linked by one" ;;
+	*) grep -qrE "${file%.c}\.[co]" test/unit test/arm64.sh Makefile || complain "$file: neither a *_test.c nor linked by one" ;;
 	esac
 done
 exit $status

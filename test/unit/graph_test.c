@@ -207,7 +207,11 @@ test_estimates(int dim, VkMetric metric)
 	 * which is that of the query
 	 */
 	bound = (lay.code_dim < lay.nav_dim ? 3.5 : lay.planes == 1 ? 1.6 : 0.8) / sqrt(lay.code_dim);
-	/* of an inner product, only what is across the owner is estimated: half of the query */
+
+	/*
+	 * of an inner product, only what is across the owner is estimated: half
+	 * of the query
+	 */
 	if (vk_codes_inner(&lay) && lay.code_dim == lay.nav_dim)
 		bound *= 0.4;
 	CHECK(error < bound, "dim %d metric %d: mean error %g", dim, metric, error);

@@ -23,7 +23,7 @@ void
 vk_batch_init(VkGraphBatch *batch, const VkSpace *space, Size bytes)
 {
 	int			largest = space->lay.elem == VK_ELEM_SPARSE ?
-		(int) sizeof(int32) + 8 * VK_SPARSE_MAX_NNZ : vk_graph_dense_size(&space->lay);
+	(int) sizeof(int32) + 8 * VK_SPARSE_MAX_NNZ : vk_graph_dense_size(&space->lay);
 
 	batch->space = space;
 	batch->size = Max(bytes, MAXALIGN(offsetof(VkBatchRow, data) + largest));
@@ -102,7 +102,10 @@ vk_batch_sort(VkGraphBatch *batch)
 	int			ngroups = Min(MAX_GROUPS, (batch->nrows + MAX_GROUPS - 1) / MAX_GROUPS);
 	float	   *rotated;
 
-	/* sparse vectors are not rotated, and nothing as short as a key tells their distances */
+	/*
+	 * sparse vectors are not rotated, and nothing as short as a key tells
+	 * their distances
+	 */
 	if (batch->nrows == 0 || space->lay.elem == VK_ELEM_SPARSE)
 		return;
 	rotated = palloc(sizeof(float) * space->lay.nav_dim);

@@ -331,7 +331,7 @@ static bool
 CORE(insert) (CoreAccess *access, VkGraphSearch *search, uint32 payload_size,
 			  ItemPointer tid, int level, int ef)
 {
-	VkCandidateNode self = {.point = search->query, .arena = &search->arena};
+	VkCandidateNode self = {.point = search->query,.arena = &search->arena};
 	VkCandidateNode *chosen[VK_MAX_LEVEL + 1] = {0};
 	int			nchosen[VK_MAX_LEVEL + 1] = {0};
 	VkGraphNode header;

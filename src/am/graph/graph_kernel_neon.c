@@ -77,7 +77,7 @@ static inline uint32
 estimate_half(const VkCodeTable *table, const uint8 *codes, const float *bias, const float *scale,
 			  float dv, float limit, float *est)
 {
-	const uint8x16_t nibble = vdupq_n_u8(15);
+	const		uint8x16_t nibble = vdupq_n_u8(15);
 	uint16x8_t	low = vdupq_n_u16(0);
 	uint16x8_t	high = low;
 	int			words = table->code_dim / 32;

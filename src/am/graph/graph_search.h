@@ -307,7 +307,7 @@ vk_beam_next(VkGraphSearch *search, int *current, VkNodeId *id)
 
 		*id = (uint32) *next >> 1;
 		if (*next & VK_BEAM_VISITED)
-			++*current;
+			++* current;
 		else if (vk_search_see(search, *id))
 		{
 			*next |= VK_BEAM_VISITED;

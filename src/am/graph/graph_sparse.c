@@ -200,7 +200,7 @@ vk_sparse_query_set(VkSparseQuery *query, const VkSpace *space, const VkPoint *p
 	{
 		uint16		place = hash_index(space, sparse.indices[i]) >> 16;
 		int32		weight = query->weights[place] +
-			query_weight(sparse.values[i] * scale, per_unit);
+		query_weight(sparse.values[i] * scale, per_unit);
 
 		query->weights[place] = (int16) Max(Min(weight, WEIGHT_MAX), -WEIGHT_MAX);
 		query->used[query->nused++] = place;
