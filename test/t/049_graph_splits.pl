@@ -6,7 +6,7 @@
 use strict;
 use warnings;
 
-use IPC::Run qw(finish);
+use IPC::Run qw(start finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use VkBuild;
