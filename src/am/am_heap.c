@@ -51,19 +51,14 @@ hint_slot(Relation heap, BlockNumber block)
 	return &hints[(block + murmurhash32(RelationGetRelNumber_compat(heap))) & (HINTS - 1)];
 }
 
-/* The page where the row's block was last, or NULL. */
-static inline Page
-hint_page(Relation heap, ItemPointer tid)
+/* The buffer the block was in last, or InvalidBuffer. */
+static inline Buffer
+hinted_buffer(Relation heap, BlockNumber block)
 {
-	const HeapHint *hint = hint_slot(heap, ItemPointerGetBlockNumber(tid));
+	const HeapHint *hint = hint_slot(heap, block);
 
-	if (hint->buffer <= 0 || hint->buffer > NBuffers ||
-		hint->block != ItemPointerGetBlockNumber(tid) ||
-		hint->relation != RelationGetRelNumber_compat(heap) ||
-		ItemPointerGetOffsetNumber(tid) > MaxHeapTuplesPerPage)
-		return NULL;
-	__builtin_prefetch(GetBufferDescriptor(hint->buffer - 1));
-	return BufferGetPage(hint->buffer);
+	return hint->block == block && hint->relation == RelationGetRelNumber_compat(heap) ?
+		hint->buffer : InvalidBuffer;
 }
 
 static inline bool
@@ -104,24 +99,23 @@ vk_heap_pin(IndexScanDesc desc)
 {
 	IndexFetchHeapData *fetch = (IndexFetchHeapData *) desc->xs_heapfetch;
 	BlockNumber block = ItemPointerGetBlockNumber(&desc->xs_heaptid);
-	const HeapHint *hint;
 	Relation	heap;
+	Buffer		buffer;
 
 	if (!is_heap(desc))
 		return;
 	heap = fetch->xs_base.rel;
-	hint = hint_slot(heap, block);
-	if (hint->buffer <= 0 || hint->buffer == fetch->xs_cbuf || hint->block != block ||
-		hint->relation != RelationGetRelNumber_compat(heap) ||
-		!ReadRecentBuffer(RelationGetLocator_compat(heap), MAIN_FORKNUM, block, hint->buffer))
+	buffer = hinted_buffer(heap, block);
+	if (!BufferIsValid(buffer) || buffer == fetch->xs_cbuf ||
+		!ReadRecentBuffer(RelationGetLocator_compat(heap), MAIN_FORKNUM, block, buffer))
 		return;
 	pgstat_count_buffer_read(heap);
 	pgstat_count_buffer_hit(heap);
 	if (BufferIsValid(fetch->xs_cbuf))
 		ReleaseBuffer(fetch->xs_cbuf);
-	fetch->xs_cbuf = hint->buffer;
+	fetch->xs_cbuf = buffer;
 	/* as the heap does with each page it comes to */
-	heap_page_prune_opt(heap, hint->buffer);
+	heap_page_prune_opt(heap, buffer);
 }
 
 /* The rows that will be returned next. */
@@ -129,31 +123,29 @@ void
 vk_heap_prefetch(IndexScanDesc desc, const VkCandidate *rows, int64 count)
 {
 	Relation	heap;
-	ItemPointerData tid;
+	ItemId		pointers[MAX_AHEAD];
+	Page		pages[MAX_AHEAD];
+	int			found = 0;
 
 	if (!is_heap(desc))
 		return;
 	heap = desc->xs_heapfetch->rel;
-	count = Min(count, MAX_AHEAD);
-	for (int64 i = 0; i < count; i++)
+	for (int64 i = 0; i < Min(count, MAX_AHEAD); i++)
 	{
-		Page		page;
+		ItemPointerData tid;
+		Buffer		buffer;
 
 		vk_tid_decode(rows[i].tid, &tid);
-		page = hint_page(heap, &tid);
-		if (page == NULL)
+		buffer = hinted_buffer(heap, ItemPointerGetBlockNumber(&tid));
+		if (!BufferIsValid(buffer) || ItemPointerGetOffsetNumber(&tid) > MaxHeapTuplesPerPage)
 			continue;
-		__builtin_prefetch(page);
-		__builtin_prefetch(PageGetItemId(page, ItemPointerGetOffsetNumber(&tid)));
+		pages[found] = BufferGetPage(buffer);
+		pointers[found] = PageGetItemId(pages[found], ItemPointerGetOffsetNumber(&tid));
+		__builtin_prefetch(GetBufferDescriptor(buffer - 1));
+		__builtin_prefetch(pages[found]);
+		__builtin_prefetch(pointers[found]);
+		found++;
 	}
-	for (int64 i = 0; i < count; i++)
-	{
-		Page		page;
-
-		vk_tid_decode(rows[i].tid, &tid);
-		page = hint_page(heap, &tid);
-		if (page != NULL)
-			__builtin_prefetch((char *) page +
-							   PageGetItemId(page, ItemPointerGetOffsetNumber(&tid))->lp_off % BLCKSZ);
-	}
+	for (int i = 0; i < found; i++)
+		__builtin_prefetch((char *) pages[i] + pointers[i]->lp_off % BLCKSZ);
 }

@@ -35,7 +35,7 @@
 #define PREFETCH_BYTES	2048
 
 /* A line of the CPU's cache, or less. */
-#define PREFETCH_STRIDE	64
+#define CPU_LINE		(PG_CACHE_LINE_SIZE / 2)
 
 typedef struct RecentBuffer
 {
@@ -205,24 +205,33 @@ vk_page_try(VkIndex *index, BlockNumber block, int kind, uint32 owner, int lock)
 }
 
 /*
- * Has the processor load what reading the page and `length` bytes from byte
- * `offset` of its data on will need, if the page is where it was last.  Worth while for pages
- * that are read one after the other: each is several cache misses in a row.
+ * Has the CPU fetch what reading the page in a shared buffer, and length bytes
+ * from byte offset of it on, will need.
+ */
+static inline void
+fetch_lines(Buffer buffer, int offset, int length)
+{
+	const char *page = (const char *) BufferGetPage(buffer);
+
+	__builtin_prefetch(GetBufferDescriptor(buffer - 1));
+	__builtin_prefetch(page);
+	__builtin_prefetch(page + BLCKSZ - 1);
+	for (int at = 0; at < length; at += CPU_LINE)
+		__builtin_prefetch(page + offset + at);
+}
+
+/*
+ * The same for bytes of the page's data, if the page is where it was last.  Worth
+ * while for pages that are read one after the other: each is several cache
+ * misses in a row.
  */
 void
 vk_page_touch(VkIndex *index, BlockNumber block, int offset, int length)
 {
 	RecentBuffer *recent = recent_slot(index, block);
-	const char *page;
 
-	if (!recent_matches(index, block, recent) || BufferIsLocal(recent->buffer))
-		return;
-	page = (const char *) BufferGetPage(recent->buffer);
-	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
-	__builtin_prefetch(page);
-	__builtin_prefetch(page + BLCKSZ - 1);
-	for (int line = 0; line < length; line += PG_CACHE_LINE_SIZE / 2)
-		__builtin_prefetch(VkPageData(page) + offset + line);
+	if (recent_matches(index, block, recent) && !BufferIsLocal(recent->buffer))
+		fetch_lines(recent->buffer, MAXALIGN(SizeOfPageHeaderData) + offset, length);
 }
 
 /*
@@ -255,7 +264,6 @@ bool
 vk_page_prefetch_part(VkIndex *index, BlockNumber block, int offset, int length)
 {
 	RecentBuffer *recent = recent_slot(index, block);
-	const char *page;
 
 	if (!recent_matches(index, block, recent))
 	{
@@ -265,38 +273,20 @@ vk_page_prefetch_part(VkIndex *index, BlockNumber block, int offset, int length)
 			return result.initiated_io;
 		remember(index, block, recent, result.recent_buffer);
 	}
-	if (BufferIsLocal(recent->buffer))
-		return false;
-	page = (const char *) BufferGetPage(recent->buffer);
-	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
-	__builtin_prefetch(page);
-	__builtin_prefetch(page + BLCKSZ - 1);
-	for (int at = 0; at < length; at += PREFETCH_STRIDE)
-		__builtin_prefetch(page + offset + at);
+	if (!BufferIsLocal(recent->buffer))
+		fetch_lines(recent->buffer, offset, length);
 	return false;
 }
 
 /*
- * Asks for a whole page that will be read soon: from disk, or, if its buffer
- * is known, its first cache lines from memory; the CPU goes on from there.
+ * Asks for a whole page that will be read soon, or, if it is in a buffer, for
+ * its first cache lines; the CPU goes on from there.
  */
 void
 vk_page_prefetch(VkIndex *index, BlockNumber block)
 {
-	RecentBuffer *recent = recent_slot(index, block);
-
-	if (block == InvalidBlockNumber)
-		return;
-	if (!recent_matches(index, block, recent))
-	{
-		PrefetchBuffer(index->rel, MAIN_FORKNUM, block);
-		return;
-	}
-	if (BufferIsLocal(recent->buffer))
-		return;
-	__builtin_prefetch(GetBufferDescriptor(recent->buffer - 1));
-	for (int at = 0; at < PREFETCH_BYTES; at += PG_CACHE_LINE_SIZE / 2)
-		__builtin_prefetch((char *) BufferGetPage(recent->buffer) + at);
+	if (block != InvalidBlockNumber)
+		(void) vk_page_prefetch_part(index, block, 0, PREFETCH_BYTES);
 }
 
 void

@@ -27,8 +27,9 @@
  *
  * The search is a beam search over edges' estimates; the distance of a visited
  * node itself is exact.  On level 0 the next node is chosen, and on its way to
- * the CPU's cache, before the neighbours of this one are known.  A node may be in the beam several times with
- * different estimates: it is visited at its first pop, later ones are dropped.
+ * the CPU's cache, before the neighbours of this one are known.  A node may be
+ * in the beam several times with different estimates: it is visited at its
+ * first pop, later ones are dropped.
  * (Keeping only the first estimate was measured to lose recall.)
  *
  *-------------------------------------------------------------------------
