@@ -4,7 +4,7 @@
  *	  Graph kernels against the portable ones, and graphs in memory against
  *	  brute force.
  *
- * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_kernel_neon.o src/am/graph/graph_space.o src/am/graph/graph_sparse.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/am/graph/graph_batch.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
+ * LINKS: src/am/graph/graph_layout.o src/am/graph/graph_code.o src/am/graph/graph_kernel_portable.o src/am/graph/graph_kernel_avx2.o src/am/graph/graph_kernel_avx512.o src/am/graph/graph_kernel_neon.o src/am/graph/graph_set.o src/am/graph/graph_space.o src/am/graph/graph_sparse.o src/am/graph/graph_search.o src/am/graph/graph_mem.o src/am/graph/graph_batch.o src/distance/kernel_portable.o src/distance/kernel_avx2.o src/distance/kernel_avx512.o src/distance/kernel_avx512vnni.o src/distance/kernel_neon.o src/distance/kernel_sparse.o src/distance/kernel_choose.o src/distance/metric.o src/distance/wide.o
  *
  *-------------------------------------------------------------------------
  */

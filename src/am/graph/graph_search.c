@@ -58,7 +58,6 @@ vk_search_init(VkGraphSearch *search, const VkSpace *space)
 	}
 	search->visited_allocated = VISITED_FIRST;
 	search->visited = palloc(sizeof(VkVisited) * search->visited_allocated);
-	search->seen_allocated = 0;
 	search->payload_max = lay->elem == VK_ELEM_SPARSE ?
 		(int) sizeof(int32) + 8 * VK_SPARSE_MAX_NNZ : vk_graph_dense_size(lay);
 	search->slot_copy = aligned_alloc_64(lay->slot_size);
@@ -91,13 +90,11 @@ vk_search_trim(VkGraphSearch *search)
 	if (search->beam_allocated <= TRIM_BEAM)
 		return;
 	pfree(search->beam);
-	pfree(search->seen);
+	vk_set_free(&search->seen);
 	pfree(search->visited);
 	vk_sparse_trim(&search->sparse);
 	search->beam = NULL;
-	search->seen = NULL;
 	search->beam_allocated = search->nbeam = search->nvisited = 0;
-	search->seen_allocated = search->seen_count = search->seen_mask = 0;
 	search->visited_allocated = 0;
 	search->visited = NULL;
 }
@@ -137,20 +134,7 @@ vk_arena_reset(VkArena *arena)
 void
 vk_search_begin(VkGraphSearch *search, int ef)
 {
-	uint32		wanted = 64;
-
-	while (wanted < (uint32) ef * SEEN_PER_EF)
-		wanted *= 2;
-	if (wanted > search->seen_allocated)
-	{
-		if (search->seen != NULL)
-			pfree(search->seen);
-		search->seen = palloc(sizeof(uint32) * wanted);
-		search->seen_allocated = wanted;
-	}
-	search->seen_mask = wanted - 1;
-	search->seen_count = 0;
-	memset(search->seen, 0, sizeof(uint32) * wanted);
+	vk_set_begin(&search->seen, Max(64, (uint32) ef * SEEN_PER_EF));
 	if (ef + 1 > search->beam_allocated)
 	{
 		if (search->beam != NULL)
@@ -162,29 +146,6 @@ vk_search_begin(VkGraphSearch *search, int ef)
 	search->nvisited = 0;
 	if (search->space->lay.elem == VK_ELEM_SPARSE)
 		vk_sparse_begin(&search->sparse, ef);
-}
-
-void
-vk_search_grow_seen(VkGraphSearch *search)
-{
-	uint32	   *old = search->seen;
-	uint32		old_size = search->seen_mask + 1;
-
-	search->seen_allocated = old_size * 2;
-	search->seen_mask = search->seen_allocated - 1;
-	search->seen = palloc0(sizeof(uint32) * search->seen_allocated);
-	for (uint32 i = 0; i < old_size; i++)
-	{
-		uint32		at;
-
-		if (old[i] == 0)
-			continue;
-		at = vk_seen_hash(old[i] - 1);
-		while (search->seen[at & search->seen_mask] != 0)
-			at++;
-		search->seen[at & search->seen_mask] = old[i];
-	}
-	pfree(old);
 }
 
 void
@@ -238,7 +199,7 @@ vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef)
 
 			/* always written, often overwritten: a branch would be a guess */
 			fresh[nfresh] = vk_beam_entry(id, est[e]);
-			nfresh += (id < VK_NODE_LIMIT) & !vk_search_seen(search, id);
+			nfresh += (id < VK_NODE_LIMIT) & !vk_set_has(&search->seen, id);
 		}
 		for (int i = 0; i < nfresh; i++)
 			vk_beam_offer(search, fresh[i], ef, &first);

@@ -104,11 +104,7 @@ typedef struct VkGraphSearch
 	VkBeamEntry *beam;			/* ascending estimates */
 	int			nbeam;
 	int			beam_allocated;
-	uint32	   *seen;			/* open hash of visited ids; 0 = empty, else
-								 * id + 1 */
-	uint32		seen_mask;
-	uint32		seen_count;
-	uint32		seen_allocated;
+	VkNodeSet	seen;			/* visited nodes */
 	VkVisited  *visited;
 	int			nvisited;
 	int			visited_allocated;
@@ -138,7 +134,6 @@ extern void vk_search_trim(VkGraphSearch *search);
 extern void *vk_arena_alloc(VkArena *arena, Size size);
 extern void vk_arena_reset(VkArena *arena);
 extern void vk_search_begin(VkGraphSearch *search, int ef);
-extern void vk_search_grow_seen(VkGraphSearch *search);
 extern void vk_search_grow_visited(VkGraphSearch *search);
 extern int	vk_search_expand(VkGraphSearch *search, const char *rec, float nav, int ef);
 
@@ -174,47 +169,6 @@ extern void vk_candidate_encode(const VkSpace *space, VkCandidateNode *from,
 
 /* A level for a new node: 0, or more with falling probability. */
 extern int	vk_random_level(uint64 random);
-
-static inline uint32
-vk_seen_hash(VkNodeId id)
-{
-	return (id * 2654435761U) >> 7;
-}
-
-/* False if the node has been seen before. */
-static inline bool
-vk_search_see(VkGraphSearch *search, VkNodeId id)
-{
-	uint32		at = vk_seen_hash(id);
-
-	for (;; at++)
-	{
-		uint32	   *slot = &search->seen[at & search->seen_mask];
-
-		if (*slot == id + 1)
-			return false;
-		if (*slot == 0)
-		{
-			*slot = id + 1;
-			if (unlikely(++search->seen_count * 2 > search->seen_mask))
-				vk_search_grow_seen(search);
-			return true;
-		}
-	}
-}
-
-/*
- * Whether the node has been seen.  Looks at two places and nowhere else: says
- * no of a few that have been, which vk_search_see() will find.
- */
-static inline bool
-vk_search_seen(const VkGraphSearch *search, VkNodeId id)
-{
-	uint32		at = vk_seen_hash(id);
-
-	return (search->seen[at & search->seen_mask] == id + 1) |
-		(search->seen[(at + 1) & search->seen_mask] == id + 1);
-}
 
 static inline VkVisited *
 vk_search_visit(VkGraphSearch *search)
@@ -308,7 +262,7 @@ vk_beam_next(VkGraphSearch *search, int *current, VkNodeId *id)
 		*id = (uint32) *next >> 1;
 		if (*next & VK_BEAM_VISITED)
 			++* current;
-		else if (vk_search_see(search, *id))
+		else if (vk_set_add(&search->seen, *id))
 		{
 			*next |= VK_BEAM_VISITED;
 			++*current;

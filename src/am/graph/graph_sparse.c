@@ -284,72 +284,13 @@ vk_sparse_encode(const VkSpace *space, const VkPoint *point, VkEdgeCode *code)
 void
 vk_sparse_begin(VkSparseQuery *query, int ef)
 {
-	uint32		wanted = 256;
-
-	while (wanted < (uint32) ef * LOOKED_PER_EF)
-		wanted *= 2;
-	if (wanted > query->looked_allocated)
-	{
-		if (query->looked != NULL)
-			pfree(query->looked);
-		query->looked = palloc(sizeof(uint32) * wanted);
-		query->looked_allocated = wanted;
-	}
-	query->looked_mask = wanted - 1;
-	query->looked_count = 0;
-	memset(query->looked, 0, sizeof(uint32) * wanted);
+	vk_set_begin(&query->looked, Max(256, (uint32) ef * LOOKED_PER_EF));
 }
 
 void
 vk_sparse_trim(VkSparseQuery *query)
 {
-	if (query->looked != NULL)
-		pfree(query->looked);
-	query->looked = NULL;
-	query->looked_allocated = query->looked_mask = query->looked_count = 0;
-}
-
-static void
-grow_looked(VkSparseQuery *query)
-{
-	uint32	   *old = query->looked;
-	uint32		old_size = query->looked_mask + 1;
-
-	query->looked_allocated = old_size * 2;
-	query->looked_mask = query->looked_allocated - 1;
-	query->looked = palloc0(sizeof(uint32) * query->looked_allocated);
-	for (uint32 i = 0; i < old_size; i++)
-	{
-		uint32		at;
-
-		if (old[i] == 0)
-			continue;
-		at = vk_seen_hash(old[i] - 1);
-		while (query->looked[at & query->looked_mask] != 0)
-			at++;
-		query->looked[at & query->looked_mask] = old[i];
-	}
-	pfree(old);
-}
-
-/* False if the node has been looked at before. */
-static inline bool
-look_at(VkSparseQuery *query, VkNodeId id)
-{
-	for (uint32 at = vk_seen_hash(id);; at++)
-	{
-		uint32	   *slot = &query->looked[at & query->looked_mask];
-
-		if (*slot == id + 1)
-			return false;
-		if (*slot == 0)
-		{
-			*slot = id + 1;
-			if (unlikely(++query->looked_count * 2 > query->looked_mask))
-				grow_looked(query);
-			return true;
-		}
-	}
+	vk_set_free(&query->looked);
 }
 
 /* The sum of products of the code of one edge with the query. */
@@ -400,7 +341,7 @@ vk_sparse_expand(VkGraphSearch *search, const char *rec, int ef)
 		float		estimate;
 		VkBeamEntry entry;
 
-		if (ids[e] >= VK_NODE_LIMIT || !look_at(query, ids[e]))
+		if (ids[e] >= VK_NODE_LIMIT || !vk_set_add(&query->looked, ids[e]))
 			continue;
 		estimate = estimate_edge(query, sets, rec + vk_edge_code_offset(lay, e), bias[e], scale[e]);
 		entry = vk_beam_entry(ids[e], estimate);

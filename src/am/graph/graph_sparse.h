@@ -15,6 +15,7 @@
 #define VK_GRAPH_SPARSE_H
 
 #include "am/graph/graph_space.h"
+#include "am/graph/graph_set.h"
 
 struct VkGraphSearch;
 
@@ -29,10 +30,7 @@ typedef struct VkSparseQuery
 	int			used_allocated;
 	float		unit;			/* of the products of weights */
 	float		base;			/* the query's part of the estimates */
-	uint32	   *looked;			/* open hash; 0: empty, else id + 1 */
-	uint32		looked_mask;
-	uint32		looked_count;
-	uint32		looked_allocated;
+	VkNodeSet	looked;			/* nodes looked at */
 } VkSparseQuery;
 
 extern void vk_sparse_query_init(VkSparseQuery *query);
